@@ -1,0 +1,173 @@
+"""An agent: V, M and C with all that is needed to act, in one object and in one folder."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from worldmodels.config import ComputeConfig, ControllerConfig, MemoryConfig, TaskConfig, VisionConfig
+from worldmodels.controller.linear import LinearController
+from worldmodels.dream import DreamVectorEnv
+from worldmodels.envs.actions import Squash
+from worldmodels.envs.make import make_game
+from worldmodels.errors import UserError
+from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
+from worldmodels.memory.starts import Starts, load_starts, save_starts
+from worldmodels.memory.train import trained_memory
+from worldmodels.options import to_dict, typed
+from worldmodels.play import LinearPolicy
+from worldmodels.real_world import RealWorld
+from worldmodels.runs import SCHEMA, Run, read_json, write_json
+from worldmodels.runtime import pick_precision
+from worldmodels.seeds import torch_seed
+from worldmodels.tensors import load_tensors, save_tensors
+from worldmodels.vision.base import VisionModel, load_vision, save_vision
+from worldmodels.vision.train import trained_vision
+from worldmodels.world_model import WorldModel
+
+CONTROLLER = "controller.safetensors"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """V, M and C of one task.
+
+    Attributes:
+        task: the game's facts.
+        squash: how C's outputs become actions.
+        vision, memory: V and M, on the CPU, in evaluation mode.
+        starts: where M's dreams begin.
+        config: C's options.
+        parameters: C's parameters, float32 (P,).
+    """
+
+    task: TaskConfig
+    squash: Squash
+    vision: VisionModel
+    memory: MDNRNN
+    starts: Starts
+    config: ControllerConfig
+    parameters: NDArray[np.float32]
+
+    @property
+    def form(self) -> LinearController:
+        """C's form."""
+        hidden = self.memory.config.hidden
+        return LinearController.build(self.config, self.vision.latent_dim, hidden, self.squash.dim)
+
+    def world_model(self, lanes: int, compute: ComputeConfig) -> WorldModel:
+        """V and M, ready to follow `lanes` games."""
+        sample = self.config.latent == "sample"
+        precision = pick_precision(compute, torch.device("cpu"))
+        return WorldModel(self.vision, self.memory, lanes, self.config.inputs, sample, precision)
+
+    def real_world(self, lanes: int, compute: ComputeConfig, score: bool = False, render: bool = False) -> RealWorld:
+        """The game through the agent's eyes; `score` asks for the game in which scores are reported."""
+        make = partial(make_game, self.task, score, render)
+        return RealWorld(make, lanes, self.world_model(lanes, compute), self.task.success_key)
+
+    def dream_world(self, lanes: int, temperature: float, max_steps: int | None = None) -> DreamVectorEnv:
+        """M's dream of the game; UserError if M lacks the heads that make it a game."""
+        if self.memory.config.reward_head or self.memory.config.done_head:
+            limit = max_steps or self.task.max_steps
+            starts = self.starts.only_first()
+            return DreamVectorEnv(self.memory, starts, self.squash, lanes, self.config.inputs, temperature, limit)
+        raise UserError(
+            "This M predicts neither rewards nor ends, so nothing can be won in its dream: "
+            "train it with memory.reward_head or memory.done_head."
+        )
+
+    def policy(
+        self, lanes: int, items: int, candidates: NDArray | None = None, players: NDArray[np.int64] | None = None
+    ) -> LinearPolicy:
+        """The agent's C in charge of all items, or candidates (N, P) in its place, `players[i]` of item i."""
+        chosen = self.parameters[None] if candidates is None else candidates
+        return LinearPolicy(self.form, self.squash, chosen, np.zeros(items, np.int64) if players is None else players, lanes)
+
+    def save(self, folder: Path) -> None:
+        """Write the agent as a checkpoint: safetensors and `config.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_vision(folder / "vision.safetensors", self.vision)
+        save_memory(folder / "memory.safetensors", self.memory)
+        save_starts(folder / "starts.safetensors", self.starts)
+        save_tensors(folder / CONTROLLER, {"parameters": torch.from_numpy(self.parameters)})
+        config = {
+            "schema": SCHEMA,
+            "task": to_dict(self.task),
+            "squash": dataclasses.asdict(self.squash),
+            "vision": to_dict(self.vision.config),
+            "memory": to_dict(self.memory.config),
+            "controller": to_dict(self.config),
+        }
+        write_json(folder / "config.json", config)
+
+
+def load_agent(folder: Path) -> Agent:
+    """The agent in a checkpoint folder; UserError if a file is missing, damaged, or does not fit the others."""
+    path = folder / "config.json"
+    config = read_json(path)
+    if config.get("schema") != SCHEMA:
+        raise UserError(f"{path} is of schema {config.get('schema')}; this version reads {SCHEMA}.")
+    sections: dict[str, Any] = {}
+    kinds = {"task": TaskConfig, "squash": Squash, "vision": VisionConfig, "memory": MemoryConfig}
+    for name, kind in (kinds | {"controller": ControllerConfig}).items():
+        if not isinstance(config.get(name), dict):
+            raise UserError(f"{path} is damaged: it lacks the section {name}.")
+        sections[name] = typed(kind, config[name], f"{path}: {name}")  # type: ignore[type-var]
+    agent = Agent(
+        task=sections["task"],
+        squash=sections["squash"],
+        vision=load_vision(folder / "vision.safetensors", sections["vision"]),
+        memory=load_memory(folder / "memory.safetensors", sections["memory"]),
+        starts=load_starts(folder / "starts.safetensors"),
+        config=sections["controller"],
+        parameters=load_parameters(folder / CONTROLLER),
+    )
+    _check_sizes(agent, folder)
+    return agent
+
+
+def _check_sizes(agent: Agent, folder: Path) -> None:
+    sizes = {
+        "V and M disagree on the size of z": (agent.vision.latent_dim, agent.memory.latent_dim),
+        "M and the game disagree on the size of an action": (agent.memory.action_dim, agent.squash.dim),
+        "C has another number of parameters than its options say": (len(agent.parameters), agent.form.parameters),
+    }
+    for complaint, (one, other) in sizes.items():
+        if one != other:
+            raise UserError(f"{folder} does not fit together: {complaint} ({one} and {other}).")
+
+
+def load_parameters(path: Path) -> NDArray[np.float32]:
+    """C's parameters (P,) from a file; UserError if it is damaged."""
+    tensors, _ = load_tensors(path)
+    parameters = tensors.get("parameters")
+    if parameters is None or parameters.ndim != 1 or not torch.isfinite(parameters.float()).all():
+        raise UserError(f"{path} does not hold the parameters of a controller.")
+    return parameters.float().numpy()
+
+
+def blank_agent(run: Run, config: ControllerConfig) -> Agent:
+    """The agent of a run's V and M with a C of zeros, as evolution starts from."""
+    vision = trained_vision(run)
+    memory, starts = trained_memory(run)
+    if config.memory == "untrained":
+        torch.manual_seed(torch_seed(run.config.seed, "memory/untrained"))
+        memory = MDNRNN(memory.config, memory.latent_dim, memory.action_dim).eval()
+        starts = Starts(*(tensor[:0] for tensor in starts))
+    squash = typed(Squash, run.rollouts.summary()["squash"], str(run.rollouts.folder))
+    blank = Agent(run.config.task, squash, vision, memory, starts, config, np.zeros(0, np.float32))
+    return dataclasses.replace(blank, parameters=np.zeros(blank.form.parameters, np.float32))
+
+
+def agent_of_run(run: Run, name: str) -> Agent:
+    """The agent with a run's controller of that name; UserError if it is not finished."""
+    stage = run.controller(name)
+    stage.summary()
+    config = typed(ControllerConfig, stage.options()["controller"], str(stage.folder))
+    return dataclasses.replace(blank_agent(run, config), parameters=load_parameters(stage.folder / CONTROLLER))

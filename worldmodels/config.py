@@ -1,0 +1,233 @@
+"""Every option of the project: one frozen dataclass a stage.
+
+The dataclasses are the YAML schema, the command line (`worldmodels.cli`) and the record kept in a run's folder. Options
+marked `ANYTIME` may change between two calls of a stage on the same run (where it computes, how long it goes on); every other
+option is part of what the stage's result *is*, and a run refuses to mix two values of it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+ANYTIME = "anytime"
+"""Annotation mark of an option that does not change what a stage's result is."""
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """The facts of one game."""
+
+    name: str = "car_racing"
+    """Name of the task, used in titles and messages."""
+    env: str = "WorldModels/CarRacing-v0"
+    """Gymnasium id of the game that agents learn in."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of that game."""
+    score_env: Annotated[str | None, ANYTIME] = None
+    """Gymnasium id of the game in which final scores are reported; the learning game if not given."""
+    score_env_kwargs: Annotated[dict[str, Any], ANYTIME] = field(default_factory=dict)
+    """Keyword arguments of the score game."""
+    image_key: str | None = None
+    """Key of the image in a Dict observation."""
+    render_pixels: bool = False
+    """Observe what the game renders instead of its own observation (for games of numbers)."""
+    crop: tuple[Natural, Natural, Natural, Natural] | None = None
+    """Rows from, to and columns from, to that are kept of an observation that is not 64x64 already."""
+    frame_skip: Count = 1
+    """Each action is repeated for so many of the game's steps."""
+    max_steps: Count = 1000
+    """Step limit of an episode (actions, not game steps)."""
+    squash: tuple[Literal["tanh", "half", "clip"], ...] = ()
+    """How each output of C becomes an action: tanh, (tanh + 1) / 2, or tanh clipped to 0..1. Empty: by the action space."""
+    explore_mean: tuple[float, ...] = ()
+    """Mean of the exploring policies' output before squashing, an entry a dimension; empty: 0."""
+    success_key: Annotated[str | None, ANYTIME] = None
+    """Key of the step info that is true once the episode counts as a success, e.g. `lap_finished`."""
+    fps: Annotated[Positive, ANYTIME] = 50.0
+    """Steps a second at which the game is shown."""
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """Stage 1: rollouts of an exploring policy."""
+
+    policy: Literal["correlated", "uniform", "held", "random_agent"] = "correlated"
+    """Time-correlated noise, independent noise, noise held for k steps, or the paper's randomly initialised agent."""
+    episodes: Annotated[Count, ANYTIME] = 1000
+    """How many episodes; a larger number later goes on where the collection stopped."""
+    max_steps: Count | None = None
+    """Step limit of a recorded episode; the task's own if not given."""
+    correlation: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """Correlation of successive actions of the `correlated` policy."""
+    hold: tuple[Count, Count] = (1, 10)
+    """Shortest and longest hold of the `held` policy, in steps; drawn log-uniformly."""
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """Stage 2: V, which turns a frame into a latent."""
+
+    model: str = "vae"
+    """Registered name of the model."""
+    latent_dim: Count = 32
+    """Size of the latent z."""
+    steps: Count = 10_000
+    """Gradient steps."""
+    batch: Count = 100
+    """Frames a step."""
+    learning_rate: Positive = 1e-4
+    """Step size of Adam."""
+    beta: NonNegative = 1.0
+    """Weight of the KL term."""
+    kl_floor: NonNegative = 0.5
+    """Free nats a latent dimension: a frame's total KL counts only above `kl_floor * latent_dim`."""
+    validation_fraction: Fraction = 0.1
+    """Share of the episodes held out for validation."""
+    validate_every: Annotated[Count, ANYTIME] = 500
+    """Steps between validations, reconstruction strips and checkpoints."""
+    validation_frames: Count = 1000
+    """How many held-out frames a validation looks at."""
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """Stage 3: M, which predicts the next latent."""
+
+    hidden: Count = 256
+    """Units of the LSTM."""
+    mixtures: Count = 5
+    """Gaussians a latent dimension."""
+    reward_head: bool = False
+    """Predict the reward too (needed to train in a dream of a game that does not pay a fixed reward)."""
+    done_head: bool = False
+    """Predict the episode's end too (needed to train in a dream of a game that one can lose)."""
+    restart_input: bool = False
+    """Feed a flag that is 1 on an episode's first frame, as the paper does for TakeCover."""
+    done_weight: Positive = 1.0
+    """Weight of the ends among the done head's targets (the paper's code: 10)."""
+    reward_weight: NonNegative = 1.0
+    """Weight of the reward head's loss."""
+    steps: Count = 4000
+    """Gradient steps."""
+    batch: Count = 100
+    """Sequences a step."""
+    sequence: Count = 250
+    """Steps a sequence; an episode's next sequence starts from the state in which the last one ended."""
+    learning_rate: Positive = 1e-3
+    """First step size of Adam."""
+    final_learning_rate: Positive = 1e-5
+    """Last step size, reached by cosine decay."""
+    grad_clip: Positive = 1.0
+    """Gradients are clipped to this absolute value."""
+    validate_every: Annotated[Count, ANYTIME] = 250
+    """Steps between validations and checkpoints."""
+    validation_episodes: Count = 64
+    """How many held-out episodes a validation looks at."""
+    start_states: Count = 1024
+    """How many starts of dreams are kept with M."""
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """Stage 4: C, evolved by CMA-ES."""
+
+    world: Literal["real", "dream"] = "real"
+    """Where candidates are tried: in the game, or in M's dream."""
+    inputs: Literal["z", "zh", "zch"] = "zh"
+    """What C sees: the latent, M's hidden state, M's cell state."""
+    bias: bool = True
+    """Give each action a constant term."""
+    memory: Literal["trained", "untrained"] = "trained"
+    """The M whose state C sees; an untrained one is a baseline."""
+    latent: Literal["mean", "sample"] = "mean"
+    """C sees the posterior's mean, or a sample as in the paper's code."""
+    population: Annotated[int, Field(ge=4)] = 64
+    """Candidates a generation."""
+    rollouts: Count = 16
+    """Episodes a candidate; all candidates of a generation play the same ones."""
+    generations: Annotated[Count, ANYTIME] = 200
+    """Generations; a larger number later goes on where evolution stopped."""
+    sigma0: Positive = 0.1
+    """First step size of CMA-ES."""
+    temperature: NonNegative = 1.0
+    """Temperature of the dream."""
+    max_steps: Count | None = None
+    """Step limit of a training episode; the task's own if not given."""
+    patience: Count | None = None
+    """Cut a training episode after so many steps without a positive reward."""
+    validate_every: Annotated[Count, ANYTIME] = 10
+    """Generations between validations of the distribution's mean, on the real game."""
+    validation_episodes: Annotated[Count, ANYTIME] = 16
+    """Real episodes of a validation."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Stage 5: scores on the test seeds."""
+
+    episodes: Count = 100
+    """Test episodes an agent and world."""
+    worlds: tuple[Literal["real", "dream"], ...] = ("real", "dream")
+    """Where each agent is scored."""
+    temperature: NonNegative = 1.0
+    """Temperature of the dream."""
+    random_policy: bool = True
+    """Score a policy of uniformly random actions too."""
+    stock: bool = True
+    """Score in the task's `score_env` rather than in the game it learned in."""
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """Videos and figures."""
+
+    seconds: Positive = 20.0
+    """Length of each video, at the game's own speed."""
+    temperature: NonNegative = 1.0
+    """Temperature of the dream."""
+    scale: Count = 4
+    """Screen pixels a frame pixel."""
+    gif: bool = True
+    """Write a GIF beside each MP4."""
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """Where and how things are computed; never changes what is computed, only its speed and rounding."""
+
+    workers: Annotated[int, Field(ge=-1)] = -1
+    """Ray workers: -1 one a core of the cluster; 0 plays the games in this process, without Ray."""
+    ray_address: str | None = None
+    """Address of a running Ray cluster; a private one on this machine if not given."""
+    device: str = "auto"
+    """Torch device of V's and M's training: `cpu`, `cuda`, or `auto` for a GPU if there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of V; `auto` takes bfloat16 where the processor computes in it natively."""
+    lanes: Count = 16
+    """Games that a worker plays side by side, so that V and M work on batches."""
+    dream_lanes: Count = 256
+    """Dreams that a worker dreams side by side."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """All options of a run."""
+
+    task: TaskConfig = field(default_factory=TaskConfig)
+    seed: Annotated[int, Field(ge=1)] = 1
+    """Seed of everything that is drawn in the run."""
+    collect: CollectConfig = field(default_factory=CollectConfig)
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    controllers: dict[str, ControllerConfig] = field(default_factory=lambda: {"real": ControllerConfig()})
+    """Controllers to evolve, by name."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)

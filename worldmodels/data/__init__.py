@@ -1,0 +1,1 @@
+"""Episodes on disk: as frames (`rollouts`) and as V's posteriors (`latents`)."""

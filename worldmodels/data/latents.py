@@ -1,0 +1,131 @@
+"""Rollouts as V sees them: the posterior of every frame, beside actions, rewards and ends.
+
+Plain memory-mapped arrays, a row a step: sequences of any length are read without a copy of the whole in memory.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from worldmodels.config import VisionConfig
+from worldmodels.data.prefetch import prefetch
+from worldmodels.data.rollouts import Rollouts
+from worldmodels.errors import UserError
+from worldmodels.metrics import progress_bar
+from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runtime import pick_device
+from worldmodels.vision.base import VisionModel
+
+CHUNK = 4096
+"""Rows between two marks from which an interrupted encoding goes on."""
+BATCH = 128
+FIELDS = ("mu", "logvar", "action", "reward", "terminated")
+
+
+class Latents:
+    """Encoded episodes, opened for reading.
+
+    Attributes:
+        mu, logvar: float32 (N, Z), posterior of each step's frame.
+        action: float32 (N, A), the action taken after it.
+        reward: float32 (N,), the reward for that action.
+        terminated: bool (N,), whether the game ended with that action.
+        starts: int64 (E + 1,), the first row of each episode, and N.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self.mu, self.logvar, self.action, self.reward, self.terminated = (
+                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in FIELDS
+            )
+            self.starts: NDArray[np.int64] = np.load(folder / "starts.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{folder} holds no readable latents ({error}): delete it and encode again.") from error
+        rows = {len(array) for array in (self.mu, self.logvar, self.action, self.reward, self.terminated)}
+        if rows != {int(self.starts[-1])} or self.mu.shape != self.logvar.shape:
+            raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and encode again.")
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.starts) - 1
+
+    @property
+    def latent_dim(self) -> int:
+        """Size of z."""
+        return int(self.mu.shape[1])
+
+    @property
+    def action_dim(self) -> int:
+        """Size of an action vector."""
+        return int(self.action.shape[1])
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps of each episode, (E,)."""
+        return np.diff(self.starts)
+
+
+def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
+    """Encode the run's rollouts with its V, once; goes on where it was interrupted."""
+    stage = run.latents
+    needs = [run.rollouts, run.vision]
+    with stage.begin(run.made_from(), needs):
+        if stage.done is None:
+            rollouts = Rollouts(run.rollouts.folder / "episodes.lance")
+            _encode(rollouts, vision, stage.folder, pick_device(run.config.compute))
+            stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, ["mu.npy", "starts.npy"])
+            (stage.folder / "progress.json").unlink()
+    return Latents(stage.folder)
+
+
+def _encode(rollouts: Rollouts, vision: VisionModel, folder: Path, device: torch.device) -> None:
+    rows = int(rollouts.starts[-1])
+    arrays = _open(folder, rows, vision.config, rollouts.action_dim)
+    np.save(folder / "starts.npy", rollouts.starts)
+    progress = folder / "progress.json"
+    done = int(read_json(progress)["rows"]) if progress.exists() else 0
+    vision = vision.to(device)
+    with progress_bar("Encoding", rows, "frames", done) as bar:
+        for chunk, frames in prefetch(rollouts.frames, rollouts.chunks(CHUNK, done)):
+            arrays["mu"][chunk], arrays["logvar"][chunk] = encode(vision, frames, device)
+            for name, column in rollouts.steps(chunk).items():
+                arrays[name][chunk] = column
+            for array in arrays.values():
+                array.flush()
+            write_json(progress, {"rows": chunk.stop})
+            bar.advance(len(frames))
+
+
+def _open(folder: Path, rows: int, config: VisionConfig, action_dim: int) -> dict[str, np.memmap]:
+    """The arrays to fill: new ones, or those of an interrupted encoding."""
+    shapes = {
+        "mu": ((rows, config.latent_dim), np.float32),
+        "logvar": ((rows, config.latent_dim), np.float32),
+        "action": ((rows, action_dim), np.float32),
+        "reward": ((rows,), np.float32),
+        "terminated": ((rows,), np.bool_),
+    }
+    if (folder / "progress.json").exists():
+        return {name: open_memmap(folder / f"{name}.npy", mode="r+") for name in shapes}
+    return {
+        name: open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+        for name, (shape, dtype) in shapes.items()
+    }
+
+
+@torch.inference_mode()
+def encode(
+    vision: VisionModel, frames: NDArray[np.uint8], device: torch.device
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and log-variances (N, Z) float32 of frames (N, 64, 64, 3)."""
+    parts = []
+    for batch in torch.from_numpy(frames).split(BATCH):
+        posterior = vision.encode(batch.to(device))
+        parts.append(torch.stack([posterior.mu, posterior.logvar]).cpu())
+    mu, logvar = torch.cat(parts, 1).numpy()
+    if not (np.isfinite(mu).all() and np.isfinite(logvar).all()):
+        raise UserError("V encodes frames to values that are not finite: train it again with a lower vision.learning_rate.")
+    return mu, logvar

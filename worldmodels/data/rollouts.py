@@ -1,0 +1,213 @@
+"""Rollouts on disk: a Lance data set with a row a step, which pandas and DuckDB read too.
+
+Row t of an episode holds the frame the agent saw, the action it took, the reward it got for it and whether the episode ended with
+it. The frame after the last action is not kept (some games have none).
+"""
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lance
+import numpy as np
+import pyarrow as pa
+import zstandard
+from numpy.typing import NDArray
+
+from worldmodels.envs.frames import SHAPE
+from worldmodels.errors import UserError
+
+# Lance warns at every fork; the only ones here are of programs that Ray starts, which never touch Lance.
+warnings.filterwarnings("ignore", "lance is not fork-safe", UserWarning)
+
+COMPRESSION_LEVEL = 3
+FRAME_BYTES = int(np.prod(SHAPE))
+Rows = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode of T steps.
+
+    Attributes:
+        seed: with which the game was reset.
+        frames: T frames, each zstd-compressed from uint8 (64, 64, 3).
+        actions: float32 (T, A).
+        rewards: float32 (T,).
+        terminated: whether the game ended with the last step.
+        truncated: whether a step limit ended the episode.
+    """
+
+    seed: int
+    frames: list[bytes]
+    actions: NDArray[np.float32]
+    rewards: NDArray[np.float32]
+    terminated: bool
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+def compress(frame: NDArray[np.uint8], compressor: zstandard.ZstdCompressor | None = None) -> bytes:
+    """A frame (64, 64, 3) as one zstd blob."""
+    return (compressor or zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)).compress(frame.tobytes())
+
+
+def schema(action_dim: int) -> pa.Schema:
+    """Columns of the data set."""
+    return pa.schema(
+        [
+            pa.field("episode", pa.int32()),
+            pa.field("step", pa.int32()),
+            pa.field("seed", pa.int64()),
+            pa.field("frame", pa.binary(), metadata={"lance-encoding:compression": "none"}),
+            pa.field("action", pa.list_(pa.float32(), action_dim)),
+            pa.field("reward", pa.float32()),
+            pa.field("terminated", pa.bool_()),
+            pa.field("truncated", pa.bool_()),
+        ]
+    )
+
+
+def to_table(episodes: Sequence[Episode], first: int) -> pa.Table:
+    """Episodes as rows, numbered from `first`."""
+    length = [len(episode) for episode in episodes]
+    last = np.cumsum(length) - 1
+    ends = {}
+    for name in ("terminated", "truncated"):
+        ends[name] = np.zeros(sum(length), bool)
+        ends[name][last] = [getattr(episode, name) for episode in episodes]
+    actions = np.concatenate([episode.actions for episode in episodes])
+    columns = {
+        "episode": np.repeat(np.arange(first, first + len(episodes), dtype=np.int32), length),
+        "step": np.concatenate([np.arange(n, dtype=np.int32) for n in length]),
+        "seed": np.repeat(np.array([episode.seed for episode in episodes], np.int64), length),
+        "frame": [frame for episode in episodes for frame in episode.frames],
+        "action": pa.FixedSizeListArray.from_arrays(pa.array(actions.ravel()), actions.shape[1]),
+        "reward": np.concatenate([episode.rewards for episode in episodes]),
+        **ends,
+    }
+    return pa.table(columns, schema=schema(actions.shape[1]))
+
+
+class Rollouts:
+    """The episodes in a folder, for reading and appending.
+
+    Appending is atomic: a batch of episodes is in the data set whole or not at all. Opening checks the columns.
+
+    Raises:
+        UserError: the folder holds no data set, or one with other columns.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.data = lance.dataset(str(path))
+        except (ValueError, OSError) as error:
+            raise UserError(f"{path} holds no rollouts that can be read: collect them again.") from error
+        self._check_columns()
+        index = self.data.to_table(columns=["episode", "step"])
+        episode, step = index["episode"].to_numpy(), index["step"].to_numpy()
+        starts = np.flatnonzero(step == 0)
+        self.starts = np.append(starts, len(step)).astype(np.int64)
+        whole = np.array_equal(episode[starts], np.arange(len(starts))) and len(starts) > 0
+        if not whole or not np.array_equal(step, np.arange(len(step)) - np.repeat(starts, self.lengths)):
+            raise UserError(f"{self.path} is damaged: its episodes are not complete and in order. Collect them again.")
+
+    def _check_columns(self) -> None:
+        names = self.data.schema.names
+        action = self.data.schema.field("action").type if "action" in names else None
+        if not pa.types.is_fixed_size_list(action) or not self.data.schema.equals(schema(action.list_size)):
+            wanted = ", ".join(schema(1).names)
+            raise UserError(f"{self.path} is no data set of rollouts: its columns should be {wanted}.")
+
+    @property
+    def action_dim(self) -> int:
+        """Size of an action vector."""
+        return int(self.data.schema.field("action").type.list_size)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps of each episode, (E,)."""
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.starts) - 1
+
+    def frames(self, rows: Rows | slice) -> NDArray[np.uint8]:
+        """Frames (N, 64, 64, 3) uint8 of rows in the given order; UserError if one is damaged."""
+        if isinstance(rows, slice):
+            table = self.data.to_table(columns=["frame"], offset=rows.start, limit=rows.stop - rows.start)
+        else:
+            # Lance wants ascending distinct rows for its fastest path; the order asked for is restored after
+            unique, inverse = np.unique(rows, return_inverse=True)
+            table = self.data.take(unique, columns=["frame"]).take(pa.array(inverse))
+        return self._decode(table["frame"])
+
+    def _decode(self, blobs: pa.ChunkedArray) -> NDArray[np.uint8]:
+        decoder = zstandard.ZstdDecompressor()
+        frames = np.empty((len(blobs), *SHAPE), np.uint8)
+        flat = frames.reshape(len(blobs), FRAME_BYTES)
+        try:
+            for index, blob in enumerate(blobs):
+                content = decoder.decompress(blob.as_buffer(), max_output_size=FRAME_BYTES, allow_extra_data=False)
+                flat[index] = np.frombuffer(content, np.uint8)
+        except (zstandard.ZstdError, ValueError) as error:
+            raise UserError(f"{self.path} holds a damaged frame ({error}): collect the rollouts again.") from error
+        return frames
+
+    def steps(self, rows: slice) -> dict[str, np.ndarray]:
+        """Columns `action` (N, A), `reward` and `terminated` (N,) of consecutive rows."""
+        names = ["action", "reward", "terminated"]
+        table = self.data.to_table(columns=names, offset=rows.start, limit=rows.stop - rows.start)
+        actions = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, self.action_dim)
+        return {"action": actions, "reward": table["reward"].to_numpy(), "terminated": table["terminated"].to_numpy()}
+
+    def episode_returns(self) -> NDArray[np.float64]:
+        """Sum of rewards of each episode, (E,)."""
+        rewards = self.data.to_table(columns=["reward"])["reward"].to_numpy()
+        return np.add.reduceat(rewards.astype(np.float64), self.starts[:-1])
+
+    def chunks(self, size: int, first: int = 0) -> Iterator[slice]:
+        """Consecutive slices of at most `size` rows from row `first` to the end."""
+        for start in range(first, int(self.starts[-1]), size):
+            yield slice(start, min(start + size, int(self.starts[-1])))
+
+    def split(self, validation_fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of the training and of the validation episodes; a fixed, even spread over the collection.
+
+        Raises UserError if there are fewer than two episodes.
+        """
+        return split_episodes(len(self), validation_fraction)
+
+
+def split_episodes(count: int, validation_fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every 1/fraction-th episode is for validation, at least one on each side."""
+    if count < 2:
+        raise UserError(f"{count} episodes are too few to hold one out for validation: collect more.")
+    every = max(2, round(1 / validation_fraction))
+    numbers = np.arange(count)
+    held_out = numbers % every == min(every, count) - 1
+    return numbers[~held_out], numbers[held_out]
+
+
+def append_episodes(path: Path, episodes: Sequence[Episode], first: int) -> None:
+    """Append episodes, numbered from `first`, to the data set at `path`, making it if there is none. Atomic."""
+    table = to_table(episodes, first)
+    lance.write_dataset(table, str(path), mode="append" if first else "create", schema=table.schema)
+
+
+def rows_of(starts: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All row numbers of the given episodes."""
+    return np.concatenate([np.arange(starts[e], starts[e + 1]) for e in episodes])
+
+
+def describe(path: Path) -> dict[str, object]:
+    """Size of a data set for people: episodes, frames, bytes on disk."""
+    rollouts = Rollouts(path)
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return json.loads(json.dumps({"episodes": len(rollouts), "frames": int(rollouts.starts[-1]), "bytes": size}))

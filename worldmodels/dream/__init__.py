@@ -1,0 +1,5 @@
+"""The imagined game: M's predictions played as if they were the world."""
+
+from worldmodels.dream.vector import DreamVectorEnv
+
+__all__ = ["DreamVectorEnv"]

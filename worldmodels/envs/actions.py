@@ -1,0 +1,118 @@
+"""One kind of action for every game: a real vector (A,), whatever the game itself takes.
+
+A Box game takes the vector as it is. A Discrete game of n choices takes n scores and plays the highest; the vector that is recorded and
+that M sees is its one-hot form. A MultiDiscrete game takes the scores of its choices one after the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodels.errors import UserError
+
+Actions = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Squash:
+    """From C's unbounded outputs to actions, for a batch at once.
+
+    Attributes:
+        low, high: bounds of each of the A entries of an action.
+        clip: for each entry of a continuous action, whether it is tanh clipped to 0..1 rather than tanh scaled to its bounds.
+        choices: sizes of the choices of a discrete action; empty for a continuous one.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    clip: tuple[bool, ...] = ()
+    choices: tuple[int, ...] = ()
+
+    @property
+    def dim(self) -> int:
+        """Size A of an action."""
+        return len(self.low)
+
+    def __call__(self, raw: NDArray[np.floating]) -> Actions:
+        """Actions (B, A) float32 of outputs (B, A)."""
+        if self.choices:
+            return self._one_hot(raw)
+        squashed = np.tanh(raw, dtype=np.float32)
+        low, high = np.float32(self.low), np.float32(self.high)
+        return np.where(self.clip, np.clip(squashed, 0, 1), low + (squashed + 1) * (0.5 * (high - low)))
+
+    def _one_hot(self, scores: NDArray[np.floating]) -> Actions:
+        actions = np.zeros(scores.shape, np.float32)
+        first = 0
+        for size in self.choices:
+            best = scores[:, first : first + size].argmax(1)
+            actions[np.arange(len(scores)), first + best] = 1
+            first += size
+        return actions
+
+
+def squash_for(space: gym.Space, kinds: Sequence[str] = ()) -> Squash:
+    """How C's outputs become actions of a space.
+
+    Args:
+        space: the game's own action space.
+        kinds: an entry an output for a Box game: `tanh`, `half` for (tanh + 1) / 2, `clip` for tanh clipped to 0..1, as the paper
+            squashes steering, gas and brake; empty: tanh scaled to the space's bounds.
+
+    Raises:
+        UserError: the space is neither a bounded one-dimensional Box nor Discrete nor MultiDiscrete, or `kinds` does not fit it.
+    """
+    if isinstance(space, gym.spaces.Box) and len(space.shape) == 1 and space.is_bounded():
+        return _squash_for_box(space, kinds)
+    if not isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        raise UserError(
+            f"The action space {space} cannot be mapped: it has to be a bounded Box of one dimension, "
+            "Discrete, or MultiDiscrete."
+        )
+    if kinds:
+        raise UserError("task.squash is for continuous actions; this game's are discrete.")
+    sizes = [space.n] if isinstance(space, gym.spaces.Discrete) else np.ravel(space.nvec)
+    choices = tuple(int(size) for size in sizes)
+    return Squash((0.0,) * sum(choices), (1.0,) * sum(choices), choices=choices)
+
+
+def _squash_for_box(space: gym.spaces.Box, kinds: Sequence[str]) -> Squash:
+    low, high = (tuple(float(bound) for bound in bounds) for bounds in (space.low, space.high))
+    kinds = kinds or ["tanh"] * len(low)
+    if len(kinds) != len(low):
+        raise UserError(f"task.squash names {len(kinds)} outputs, but the game takes {len(low)} actions.")
+    wanted = {"tanh": None, "half": (0.0, 1.0), "clip": (0.0, 1.0)}
+    for index, kind in enumerate(kinds):
+        if wanted[kind] not in (None, (low[index], high[index])):
+            bounds = f"{low[index]:g}..{high[index]:g}"
+            raise UserError(f"task.squash: {kind} yields 0..1, but action {index} of the game is {bounds}.")
+    return Squash(low, high, clip=tuple(kind == "clip" for kind in kinds))
+
+
+class VectorActions(gym.ActionWrapper):
+    """Lets a game be played with action vectors in the form of `Squash`; refuses vectors that are not finite."""
+
+    def __init__(self, env: gym.Env, squash: Squash) -> None:
+        super().__init__(env)
+        self.squash = squash
+        self._native = env.action_space
+        self.action_space = gym.spaces.Box(np.float32(squash.low), np.float32(squash.high), dtype=np.float32)
+
+    def action(self, action: Actions) -> object:
+        """The game's own form of an action vector (A,)."""
+        if not np.isfinite(action).all():
+            raise ValueError(f"The action {action} is not finite: the agent's outputs have gone wrong.")
+        if not self.squash.choices:
+            return action
+        starts = np.cumsum((0, *self.squash.choices[:-1]))
+        picks = [
+            int(np.argmax(action[start : start + size]))
+            for start, size in zip(starts, self.squash.choices, strict=True)
+        ]
+        if isinstance(self._native, gym.spaces.Discrete):
+            return picks[0] + int(self._native.start)
+        assert isinstance(self._native, gym.spaces.MultiDiscrete)
+        return np.reshape(picks, self._native.shape) + self._native.start

@@ -1,0 +1,85 @@
+"""From whatever a game shows to a task frame: uint8, 64x64x3."""
+
+import cv2
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodels.errors import UserError
+
+SIZE = 64
+"""Height and width of a task frame in pixels."""
+SHAPE = (SIZE, SIZE, 3)
+
+Frame = NDArray[np.uint8]
+Crop = tuple[int, int, int, int]
+
+
+def to_task_frame(image: Frame, crop: Crop | None = None) -> Frame:
+    """Crop an image (H, W, 3) or (H, W) to rows and columns `crop` and resize it to (64, 64, 3) by area averaging."""
+    if crop is not None:
+        top, bottom, left, right = crop
+        image = image[top:bottom, left:right]
+    if image.shape[:2] != (SIZE, SIZE):
+        image = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if image.ndim == 2 or image.shape[2] == 1:
+        image = np.repeat(image.reshape(SIZE, SIZE, 1), 3, axis=2)
+    return np.ascontiguousarray(image)
+
+
+class TaskFrames(gym.Wrapper):
+    """Shows the agent task frames, whatever the game observes.
+
+    Args:
+        env: a game that observes an image, a Dict with an image in it, or (with `render_pixels`) anything.
+        crop: rows from, to and columns from, to that are kept; an observation of 64x64x3 is kept as it is.
+        image_key: the image's key in a Dict observation.
+        render_pixels: take the image from `env.render()`.
+    """
+
+    def __init__(
+        self, env: gym.Env, crop: Crop | None = None, image_key: str | None = None, render_pixels: bool = False
+    ) -> None:
+        super().__init__(env)
+        self.crop, self.image_key, self.render_pixels = crop, image_key, render_pixels
+        self.observation_space = gym.spaces.Box(0, 255, SHAPE, np.uint8)
+        self._ready_made = False
+        if not render_pixels:
+            self._check(env)
+
+    def _check(self, env: gym.Env) -> None:
+        """Raise UserError unless the observation, or its entry `image_key`, is an image."""
+        name = env.spec.id if env.spec else type(env).__name__
+        space = env.observation_space
+        if isinstance(space, gym.spaces.Dict):
+            if self.image_key not in space.spaces:
+                keys = ", ".join(space.spaces)
+                raise UserError(f"{name} observes a Dict with {keys}: name the image among them as task.image_key.")
+            space = space[self.image_key]
+        shape = space.shape or ()
+        image = space.dtype == np.uint8 and len(shape) in (2, 3) and (len(shape) == 2 or shape[2] in (1, 3))
+        if not image:
+            raise UserError(
+                f"{name} observes {space}, which is no image of uint8 (height, width, 1 or 3): "
+                "set task.render_pixels: true to watch what it renders."
+            )
+        if self.crop is not None and (self.crop[1] > shape[0] or self.crop[3] > shape[1]) and shape != SHAPE:
+            raise UserError(f"task.crop {self.crop} reaches beyond the {shape[0]}x{shape[1]} image of {name}.")
+        self._ready_made = shape == SHAPE
+
+    def _frame(self, observation: object) -> Frame:
+        image = self.env.render() if self.render_pixels else observation
+        if isinstance(image, dict):
+            image = image[self.image_key]
+        assert isinstance(image, np.ndarray)
+        return image if self._ready_made else to_task_frame(image, self.crop)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:
+        """First task frame of an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._frame(observation), info
+
+    def step(self, action: object) -> tuple[Frame, float, bool, bool, dict]:
+        """One step; the observation is a task frame."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._frame(observation), float(reward), terminated, truncated, info

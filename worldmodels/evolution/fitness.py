@@ -1,0 +1,106 @@
+"""What a candidate is worth: its returns over seeds, in the game or in the dream, by the same call."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from worldmodels.agent import Agent
+from worldmodels.config import ComputeConfig
+from worldmodels.play import Cuts, Outcomes, play
+from worldmodels.workers import Pool
+
+
+class Trial(NamedTuple):
+    """A piece of work: one episode an item, by candidate `players[i]` of `candidates` with seed `seeds[i]`."""
+
+    world: Literal["real", "dream"]
+    candidates: NDArray[np.float32]
+    players: NDArray[np.int64]
+    seeds: NDArray[np.int64]
+    cuts: Cuts
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """How the worlds are made that trials take place in."""
+
+    agent: Agent
+    compute: ComputeConfig
+    temperature: float
+    score: bool = False
+
+
+class PlayTrials:
+    """A worker's job: plays trials, keeping its games and dreams from one to the next."""
+
+    def __init__(self, worlds: Worlds) -> None:
+        self.worlds = worlds
+        self._made: dict[str, VectorEnv] = {}
+
+    def __call__(self, trial: Trial) -> Outcomes:
+        """Returns, lengths and successes of a trial's episodes."""
+        world = self._world(trial.world)
+        agent = self.worlds.agent
+        policy = agent.policy(world.num_envs, len(trial.seeds), trial.candidates, trial.players)
+        return play(world, policy, trial.seeds, trial.cuts)
+
+    def _world(self, name: str) -> VectorEnv:
+        if name not in self._made:
+            agent, compute = self.worlds.agent, self.worlds.compute
+            if name == "real":
+                self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score)
+            else:
+                lanes, temperature = compute.dream_lanes, self.worlds.temperature
+                self._made[name] = agent.dream_world(lanes, temperature)
+        return self._made[name]
+
+    def close(self) -> None:
+        """Close the games."""
+        for world in self._made.values():
+            world.close()
+
+
+class Fitness:
+    """Plays candidates on seeds over a pool of workers."""
+
+    def __init__(self, worlds: Worlds) -> None:
+        self.worlds = worlds
+        self.pool: Pool[Trial, Outcomes] = Pool(partial(PlayTrials, worlds), worlds.compute)
+
+    def __enter__(self) -> "Fitness":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.close()
+
+    def evaluate(
+        self,
+        candidates: NDArray[np.float32],
+        seeds: NDArray[np.int64],
+        world: Literal["real", "dream"],
+        cuts: Cuts = Cuts(),  # noqa: B008  # immutable
+    ) -> Outcomes:
+        """All candidates (N, P) on all seeds (K,); every field of the outcomes is (N, K)."""
+        count = len(candidates) * len(seeds)
+        players = np.repeat(np.arange(len(candidates)), len(seeds))
+        played = np.tile(seeds, len(candidates))
+        trials = (
+            # only the candidates that a part needs are sent with it; they are consecutive
+            Trial(world, candidates[np.unique(players[part])], players[part] - players[part[0]], played[part], cuts)
+            for part in self._parts(count, world)
+        )
+        joined = Outcomes.join(list(self.pool.map(trials)))
+        return Outcomes(*(column.reshape(len(candidates), len(seeds)) for column in joined))
+
+    def _parts(self, count: int, world: str) -> Iterator[NDArray[np.int64]]:
+        """Consecutive items for one task each: one a worker, unless that leaves lanes of a worker empty."""
+        compute = self.worlds.compute
+        lanes = compute.lanes if world == "real" else compute.dream_lanes
+        size = max(lanes, -(-count // self.pool.size))
+        for first in range(0, count, size):
+            yield np.arange(first, min(first + size, count))

@@ -1,0 +1,154 @@
+"""The paper's MDN-RNN (appendix A.2): p(z' | a, z, h) by an LSTM and a mixture for each latent dimension."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from worldmodels.config import MemoryConfig
+from worldmodels.memory.mixture import Mixture, mixture_from, negative_log_likelihood
+from worldmodels.tensors import load_tensors, load_weights, save_tensors
+
+
+class State(NamedTuple):
+    """What M remembers: the LSTM's hidden and cell state."""
+
+    h: Float[Tensor, "b h"]
+    c: Float[Tensor, "b h"]
+
+
+class Prediction(NamedTuple):
+    """What M expects after an action: the next latent, and, from heads that it may have, reward and log-odds of the end."""
+
+    mixture: Mixture
+    reward: Float[Tensor, "*b"] | None
+    done: Float[Tensor, "*b"] | None
+
+
+class Sequences(NamedTuple):
+    """A batch of B pieces of episodes, L steps long, padded at the end.
+
+    `z` holds one latent more than there are steps: those of steps 0..L-1 are inputs, those of 1..L targets. `valid` marks real steps, `has_next`
+    those whose next latent exists (not an episode's last step). `restart` is 1 on an episode's first step.
+    """
+
+    z: Float[Tensor, "b l1 z"]
+    action: Float[Tensor, "b l a"]
+    restart: Float[Tensor, "b l"]
+    reward: Float[Tensor, "b l"]
+    done: Float[Tensor, "b l"]
+    valid: Bool[Tensor, "b l"]
+    has_next: Bool[Tensor, "b l"]
+
+
+class MDNRNN(nn.Module):
+    """M. With the paper's options it has 422,368 parameters for CarRacing and 1,678,785 for TakeCover.
+
+    Args:
+        config: its sizes and heads.
+        latent_dim, action_dim: sizes of z and of an action.
+    """
+
+    def __init__(self, config: MemoryConfig, latent_dim: int, action_dim: int) -> None:
+        super().__init__()
+        self.config, self.latent_dim, self.action_dim = config, latent_dim, action_dim
+        hidden = config.hidden
+        self.lstm = nn.LSTM(latent_dim + action_dim + config.restart_input, hidden, batch_first=True)
+        heads = config.reward_head + config.done_head
+        self.head = nn.Linear(hidden, 3 * latent_dim * config.mixtures + heads)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Glorot weights, one bias vector (torch's second is held at zero), forget gates open."""
+        hidden = self.config.hidden
+        nn.init.xavier_uniform_(self.lstm.weight_ih_l0)
+        nn.init.xavier_uniform_(self.lstm.weight_hh_l0)
+        nn.init.zeros_(self.lstm.bias_ih_l0)
+        nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)
+        with torch.no_grad():
+            self.lstm.bias_ih_l0[hidden : 2 * hidden] = 1.0  # torch orders the gates input, forget, cell, output
+
+    def initial_state(self, batch: int) -> State:
+        """The state in which an episode begins: zeros (B, H)."""
+        zeros = torch.zeros(batch, self.config.hidden, device=self.head.weight.device)
+        return State(zeros, zeros)
+
+    def forward(
+        self,
+        z: Float[Tensor, "b l z"],
+        action: Float[Tensor, "b l a"],
+        restart: Float[Tensor, "b l"],
+        state: State,
+    ) -> tuple[Prediction, State]:
+        """Predictions at every step of B sequences of L steps, and the state after the last."""
+        inputs = [z, action, restart[..., None]] if self.config.restart_input else [z, action]
+        hidden, (h, c) = self.lstm(torch.cat(inputs, -1), (state.h[None], state.c[None]))
+        return self.predict(hidden), State(h[0], c[0])
+
+    def step(
+        self, z: Float[Tensor, "b z"], action: Float[Tensor, "b a"], restart: Float[Tensor, "b"], state: State
+    ) -> State:
+        """The state after one step of B sequences; `predict(state.h)` is what M then expects."""
+        inputs = [z, action, restart[:, None]] if self.config.restart_input else [z, action]
+        lstm = self.lstm
+        gates = F.linear(torch.cat(inputs, -1), lstm.weight_ih_l0, lstm.bias_ih_l0)
+        i, f, g, o = (gates + F.linear(state.h, lstm.weight_hh_l0)).chunk(4, -1)
+        c = torch.sigmoid(f) * state.c + torch.sigmoid(i) * torch.tanh(g)
+        return State(torch.sigmoid(o) * torch.tanh(c), c)
+
+    def predict(self, hidden: Float[Tensor, "*b h"]) -> Prediction:
+        """The heads on hidden states."""
+        outputs = self.head(hidden)
+        size = 3 * self.latent_dim * self.config.mixtures
+        heads = list(outputs[..., size:].unbind(-1))
+        reward = heads.pop(0) if self.config.reward_head else None
+        done = heads.pop(0) if self.config.done_head else None
+        return Prediction(mixture_from(outputs[..., :size], self.latent_dim), reward, done)
+
+    def loss(self, batch: Sequences, state: State) -> tuple[Tensor, dict[str, Tensor], State]:
+        """What training minimises, its parts, and the state after the batch.
+
+        `nll` is the mean negative log-likelihood in nats of a dimension of the next latent; `reward` a mean squared error; `done`
+        a binary cross-entropy in nats a step, the ends weighted by `done_weight`.
+        """
+        prediction, state = self(batch.z[:, :-1], batch.action, batch.restart, state)
+        nll = negative_log_likelihood(prediction.mixture, batch.z[:, 1:]).mean(-1)
+        parts = {"nll": _mean(nll, batch.has_next)}
+        total = parts["nll"]
+        if prediction.reward is not None:
+            parts["reward"] = _mean((prediction.reward - batch.reward).square(), batch.valid)
+            total = total + self.config.reward_weight * parts["reward"]
+        if prediction.done is not None:
+            weight = torch.where(batch.done > 0, self.config.done_weight, 1.0)
+            cross_entropy = F.binary_cross_entropy_with_logits(prediction.done, batch.done, weight, reduction="none")
+            parts["done"] = _mean(cross_entropy, batch.valid)
+            total = total + parts["done"]
+        return total, {"loss": total} | parts, state
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """Average of the values where the mask is true."""
+    return (values * where).sum() / where.sum().clamp(min=1)
+
+
+def save_memory(path: Path, model: MDNRNN, **metadata: Any) -> None:
+    """Write M's weights and sizes; its options are kept by whoever keeps the file."""
+    sizes = {"latent_dim": model.latent_dim, "action_dim": model.action_dim}
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name != ZERO_BIAS}
+    save_tensors(path, weights, **sizes, **metadata)
+
+
+def load_memory(path: Path, config: MemoryConfig) -> MDNRNN:
+    """M in evaluation mode from its weights; UserError if they are damaged or of other sizes."""
+    tensors, metadata = load_tensors(path)
+    sizes = [int(str(metadata.get(name, 0))) for name in ("latent_dim", "action_dim")]
+    model = MDNRNN(config, *sizes)
+    load_weights(model, tensors | {ZERO_BIAS: model.lstm.bias_hh_l0}, path)
+    return model.eval()
+
+
+ZERO_BIAS = "lstm.bias_hh_l0"
+"""torch's second bias vector, which is held at zero and not saved."""

@@ -1,0 +1,51 @@
+"""Mixtures of Gaussians, one for each latent dimension independently: their likelihood and samples at a temperature."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LOG_SIGMA_RANGE = (-7.0, 7.0)
+"""Log standard deviations are clamped to this: on a constant dimension the likelihood has no maximum otherwise."""
+
+
+class Mixture(NamedTuple):
+    """K Gaussians for each of Z dimensions; logits are not normalised, log_sigma is of the standard deviation."""
+
+    logits: Float[Tensor, "*b z k"]
+    mean: Float[Tensor, "*b z k"]
+    log_sigma: Float[Tensor, "*b z k"]
+
+
+def mixture_from(outputs: Float[Tensor, "*b zk3"], latent_dim: int) -> Mixture:
+    """The mixture that a network's outputs stand for: all logits, then all means, then all log standard deviations."""
+    logits, mean, log_sigma = outputs.unflatten(-1, (3, latent_dim, -1)).unbind(-3)
+    return Mixture(logits, mean, log_sigma.clamp(*LOG_SIGMA_RANGE))
+
+
+def negative_log_likelihood(mixture: Mixture, z: Float[Tensor, "*b z"]) -> Float[Tensor, "*b z"]:
+    """-log p(z) in nats of each dimension: -log sum_k pi_k N(z; mean_k, sigma_k^2)."""
+    logits, mean, log_sigma = mixture
+    standardised = (z[..., None] - mean) * torch.exp(-log_sigma)
+    log_density = logits - log_sigma - 0.5 * standardised.square()  # (..., Z, K)
+    return torch.logsumexp(logits, -1) - torch.logsumexp(log_density, -1) + 0.5 * math.log(2 * math.pi)
+
+
+def sample(
+    mixture: Mixture, temperature: float, uniform: Float[Tensor, "*b z"], normal: Float[Tensor, "*b z"]
+) -> Float[Tensor, "*b z"]:
+    """Draw z at temperature tau: k from the logits / tau, then mean_k + sigma_k sqrt(tau) eps (the authors' code).
+
+    `uniform` in [0, 1) picks k by inverting the cumulative distribution, `normal` is eps. At tau = 0 the result is the mean of the
+    most probable component, whatever the noise.
+    """
+    logits, mean, log_sigma = mixture
+    if temperature == 0:
+        k = logits.argmax(-1, keepdim=True)
+        return mean.gather(-1, k).squeeze(-1)
+    cumulative = torch.softmax(logits / temperature, -1).cumsum(-1)
+    k = (uniform[..., None] >= cumulative[..., :-1]).sum(-1, keepdim=True)  # the last component takes what rounding leaves
+    spread = math.sqrt(temperature) * normal
+    return mean.gather(-1, k).squeeze(-1) + torch.exp(log_sigma.gather(-1, k).squeeze(-1)) * spread

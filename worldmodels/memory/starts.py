@@ -1,0 +1,87 @@
+"""Where dreams begin: real first frames, and real moments in the midst of episodes with what M remembers there."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worldmodels.data.latents import Latents
+from worldmodels.errors import UserError
+from worldmodels.memory.mdn_rnn import MDNRNN, State
+from worldmodels.memory.sequences import whole_episodes
+from worldmodels.seeds import stream
+from worldmodels.tensors import load_tensors, save_tensors
+
+MOMENTS_AN_EPISODE = 16
+
+
+class Starts(NamedTuple):
+    """N starts: the frame's posterior, M's state before it, and whether it is an episode's first frame."""
+
+    mu: Float[Tensor, "n z"]
+    logvar: Float[Tensor, "n z"]
+    h: Float[Tensor, "n h"]
+    c: Float[Tensor, "n h"]
+    first: Bool[Tensor, "n"]
+
+    def only_first(self) -> "Starts":
+        """The starts that are first frames."""
+        return Starts(*(tensor[self.first] for tensor in self))
+
+
+@torch.inference_mode()
+def gather_starts(latents: Latents, model: MDNRNN, episodes: NDArray[np.int64], count: int, seed: int) -> Starts:
+    """Up to `count` first frames and `count` moments drawn evenly over the given episodes."""
+    random = stream(seed, "memory/starts")
+    device = model.head.weight.device
+    openings = latents.starts[random.permutation(episodes)[:count]]
+    zeros = torch.zeros(len(openings), model.config.hidden)
+    groups = [_starts(latents, openings, State(zeros, zeros), True)]
+    chosen = random.permutation(episodes)[: -(-count // MOMENTS_AN_EPISODE)]
+    for group in np.array_split(chosen, -(-len(chosen) // 64)):
+        rows, state = _walk(latents, model, group, random, seed)
+        groups.append(_starts(latents, rows, State(state.h.to(device).cpu(), state.c.cpu()), False))
+    merged = Starts(*(torch.cat(parts) for parts in zip(*groups, strict=True)))
+    extra = max(0, len(merged.first) - len(openings) - count)
+    return Starts(*(tensor[: len(tensor) - extra] for tensor in merged))
+
+
+def _walk(
+    latents: Latents, model: MDNRNN, episodes: NDArray[np.int64], random: np.random.Generator, seed: int
+) -> tuple[NDArray[np.int64], State]:
+    """M follows some episodes and its state is kept at a few random moments of each."""
+    device = model.head.weight.device
+    batch = whole_episodes(latents, episodes, seed)
+    lengths = latents.lengths[episodes]
+    moments = random.integers(0, lengths[:, None], (len(episodes), MOMENTS_AN_EPISODE))
+    state, rows, kept = model.initial_state(len(episodes)), [], []
+    for step in range(int(moments.max()) + 1):
+        lanes, _ = np.nonzero(moments == step)
+        if len(lanes):
+            rows.append(latents.starts[episodes[lanes]] + step)
+            kept.append(State(state.h[lanes].cpu(), state.c[lanes].cpu()))
+        inputs = (batch.z[:, step], batch.action[:, step], batch.restart[:, step])
+        state = model.step(*(tensor.to(device) for tensor in inputs), state)
+    return np.concatenate(rows), State(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
+
+
+def _starts(latents: Latents, rows: NDArray[np.int64], state: State, first: bool) -> Starts:
+    mu, logvar = (torch.from_numpy(array[rows]) for array in (latents.mu, latents.logvar))
+    return Starts(mu, logvar, state.h, state.c, torch.full((len(rows),), first))
+
+
+def save_starts(path: Path, starts: Starts) -> None:
+    """Write starts as safetensors."""
+    save_tensors(path, starts._asdict())
+
+
+def load_starts(path: Path) -> Starts:
+    """Starts from a file; UserError if it is damaged."""
+    tensors, _ = load_tensors(path)
+    if set(tensors) != set(Starts._fields) or len({len(tensor) for tensor in tensors.values()}) != 1:
+        raise UserError(f"{path} does not hold the starts of dreams.")
+    return Starts(**{name: t if name == "first" else t.float() for name, t in tensors.items()})

@@ -1,0 +1,209 @@
+"""Stage 3: encode the rollouts with V, then train M on the latent sequences."""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from worldmodels.config import MemoryConfig
+from worldmodels.data.latents import Latents, encode_rollouts
+from worldmodels.data.prefetch import prefetch
+from worldmodels.data.rollouts import split_episodes
+from worldmodels.errors import UserError
+from worldmodels.memory.baselines import no_change_nll, no_memory_nll
+from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State, load_memory, save_memory
+from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
+from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
+from worldmodels.metrics import Bar, MetricsLog, progress_bar
+from worldmodels.options import identity, typed
+from worldmodels.runs import Run, Stage
+from worldmodels.runtime import pick_device
+from worldmodels.seeds import stream, torch_seed
+from worldmodels.tensors import load_optimizer, load_tensors, load_weights, optimizer_tensors, save_tensors
+from worldmodels.vision.train import mean_metrics, trained_vision
+
+WEIGHTS = "memory.safetensors"
+STARTS = "starts.safetensors"
+RESUME = "resume.safetensors"
+BASELINE_ROWS = 10_000
+VALIDATION_BATCH = 16
+
+
+def train_memory(run: Run) -> None:
+    """Encode the run's rollouts, train M on them and keep the weights with the lowest validation loss.
+
+    Writes `memory.safetensors`, `starts.safetensors` (where dreams begin) and the metrics; can be killed and called again at any time.
+
+    Raises:
+        UserError: an earlier stage is missing, the stage was begun with other options, or the loss stopped being a number.
+    """
+    latents = encode_rollouts(run, trained_vision(run))
+    stage, config = run.memory, run.config.memory
+    with stage.begin(run.made_from(memory=identity(config)), [run.latents]):
+        if stage.done is None:
+            fraction = run.vision.options()["vision"]["validation_fraction"]
+            _Training(run, stage, config, latents, *split_episodes(len(latents), fraction)).run()
+
+
+class _Training:
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        config: MemoryConfig,
+        latents: Latents,
+        training: NDArray[np.int64],
+        validation: NDArray[np.int64],
+    ) -> None:
+        self.stage, self.config, self.latents, self.seed = stage, config, latents, run.config.seed
+        self.training, self.validation = training, validation[: config.validation_episodes]
+        self.device = pick_device(run.config.compute)
+        torch.manual_seed(torch_seed(self.seed, "memory/weights"))
+        self.model = MDNRNN(config, latents.latent_dim, latents.action_dim).to(self.device)
+        self.optimizer = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad])
+        self.state = self.model.initial_state(config.batch)
+        self.step, self.best = 0, math.inf
+        self._resume()
+
+    def _resume(self) -> None:
+        path = self.stage.folder / RESUME
+        if not path.exists():
+            return
+        tensors, metadata = load_tensors(path)
+        tensors = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+        weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+        load_weights(self.model, weights, path)
+        load_optimizer(self.optimizer, tensors)
+        self.state = State(tensors["state.h"], tensors["state.c"])
+        self.step, self.best = int(str(metadata["step"])), float(str(metadata["best"]))
+
+    def run(self) -> None:
+        """All steps that are left."""
+        config, total = self.config, self.config.steps
+        pieces = streams(self.training, self.latents.lengths, config.batch, config.sequence, self.seed)
+        planned = itertools.islice(enumerate(pieces, 1), self.step, total)
+        frames = config.batch * config.sequence
+        with (
+            MetricsLog(self.stage.folder, self.step) as log,
+            progress_bar("M", total * frames, "steps", self.step * frames) as bar,
+        ):
+            for (self.step, piece), batch in prefetch(self._read, planned):
+                metrics = self._learn(piece, batch)
+                bar.advance(frames)
+                if self.step % 10 == 0:
+                    values = {name: float(value) for name, value in metrics.items()}
+                    self._check(values["loss"])
+                    log.write(self.step, **values)
+                    bar.advance(0, f"nll {values['nll']:.3f}")
+                if self.step % config.validate_every == 0 or self.step == total:
+                    self._validate(log, bar)
+        self._finish()
+
+    def _read(self, planned: tuple[int, Pieces]) -> Sequences:
+        step, pieces = planned
+        return read_sequences(self.latents, pieces, self.config.sequence, torch_seed(self.seed, "memory/noise", step))
+
+    def _learn(self, pieces: Pieces, batch: Sequences) -> dict[str, torch.Tensor]:
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.step)
+        carried = torch.from_numpy(~pieces.fresh).to(self.device)[:, None]
+        state = State(self.state.h * carried, self.state.c * carried)
+        loss, metrics, state = self.model.loss(Sequences(*(tensor.to(self.device) for tensor in batch)), state)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_value_(self.model.parameters(), self.config.grad_clip)
+        self.optimizer.step()
+        self.state = State(state.h.detach(), state.c.detach())
+        return {name: value.detach() for name, value in metrics.items()}
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"M's loss became {loss} at step {self.step}; the last good weights are in {self.stage.folder}. "
+                "Lower memory.learning_rate and train in a new --run."
+            )
+
+    def _validate(self, log: MetricsLog, bar: Bar) -> None:
+        """Measure on held-out episodes, keep the best weights, and save the state to resume from."""
+        values = validate_memory(self.model, self.latents, self.validation, self.seed)
+        self._check(values["loss"])
+        log.write(self.step, **{f"validation/{name}": value for name, value in values.items()})
+        bar.say(f"M step {self.step}: validation " + ", ".join(f"{name} {v:.4f}" for name, v in values.items()))
+        if values["loss"] < self.best:
+            self.best = values["loss"]
+            save_memory(self.stage.folder / WEIGHTS, self.model, step=self.step, validation=values)
+        state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        state |= optimizer_tensors(self.optimizer) | {"state.h": self.state.h, "state.c": self.state.c}
+        save_tensors(self.stage.folder / RESUME, state, step=self.step, best=self.best)
+
+    def _finish(self) -> None:
+        model = load_memory(self.stage.folder / WEIGHTS, self.config).to(self.device)
+        save_starts(
+            self.stage.folder / STARTS,
+            gather_starts(self.latents, model, self.training, self.config.start_states, self.seed),
+        )
+        _, metadata = load_tensors(self.stage.folder / WEIGHTS)
+        baselines = baseline_nll(self.latents, self.training, self.validation, self.config.mixtures, self.seed)
+        summary = {"steps": self.config.steps, "baselines": baselines, **metadata}
+        self.stage.finish(summary, artefacts=[WEIGHTS, STARTS])
+        (self.stage.folder / RESUME).unlink(missing_ok=True)
+
+
+def learning_rate(config: MemoryConfig, step: int) -> float:
+    """Cosine decay from the first to the final learning rate."""
+    progress = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.final_learning_rate + (config.learning_rate - config.final_learning_rate) * progress
+
+
+@torch.inference_mode()
+def validate_memory(model: MDNRNN, latents: Latents, episodes: NDArray[np.int64], seed: int) -> dict[str, float]:
+    """The loss and its parts on whole held-out episodes, each step counted once."""
+    model.eval()
+    device = model.head.weight.device
+
+    def measured() -> list[tuple[int, dict[str, float]]]:
+        results = []
+        for group in np.array_split(episodes, -(-len(episodes) // VALIDATION_BATCH)):
+            batch = Sequences(*(tensor.to(device) for tensor in whole_episodes(latents, group, seed)))
+            _, metrics, _ = model.loss(batch, model.initial_state(len(group)))
+            results.append((int(batch.valid.sum()), {name: float(value) for name, value in metrics.items()}))
+        return results
+
+    return mean_metrics(measured())
+
+
+def baseline_nll(
+    latents: Latents, training: NDArray[np.int64], validation: NDArray[np.int64], mixtures: int, seed: int
+) -> dict[str, float]:
+    """Nats a dimension of the two baselines on held-out transitions."""
+    fitted = _transitions(latents, training, stream(seed, "memory/baselines", 0))
+    tested = _transitions(latents, validation, stream(seed, "memory/baselines", 1))
+    return {
+        "no_change": no_change_nll(*fitted, *tested),
+        "no_memory": no_memory_nll(fitted[1], tested[1], mixtures),
+    }
+
+
+def _transitions(
+    latents: Latents, episodes: NDArray[np.int64], random: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents (N, Z) drawn at random steps, and those that follow them."""
+    inner = np.concatenate([np.arange(latents.starts[e], latents.starts[e + 1] - 1) for e in episodes])
+    rows = np.sort(random.choice(inner, min(BASELINE_ROWS, len(inner)), replace=False))
+
+    def drawn(at: NDArray[np.int64]) -> torch.Tensor:
+        noise = random.standard_normal(latents.mu[at].shape, np.float32)
+        return torch.from_numpy(latents.mu[at] + np.exp(0.5 * latents.logvar[at]) * noise)
+
+    return drawn(rows), drawn(rows + 1)
+
+
+def trained_memory(run: Run) -> tuple[MDNRNN, Starts]:
+    """The M of a run, on the CPU, and the starts of its dreams; UserError if it is not finished."""
+    run.memory.summary()
+    path = run.memory.folder / WEIGHTS
+    config = typed(MemoryConfig, run.memory.options()["memory"], str(path))
+    return load_memory(path, config), load_starts(run.memory.folder / STARTS)

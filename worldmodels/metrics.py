@@ -1,0 +1,105 @@
+"""What a run measures while it runs: JSON lines and TensorBoard for curves, progress bars for the person."""
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from torch.utils.tensorboard import SummaryWriter
+
+
+class MetricsLog:
+    """Metrics of one stage: `metrics.jsonl` and TensorBoard files in its folder.
+
+    Args:
+        folder: the stage's folder.
+        resume_step: entries after this step are dropped: they are of work that was not saved and is done again.
+    """
+
+    def __init__(self, folder: Path, resume_step: int) -> None:
+        self.path = folder / "metrics.jsonl"
+        kept = [entry for entry in read_metrics(folder) if entry["step"] <= resume_step]
+        self.path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        self._file = self.path.open("a")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
+
+    def write(self, step: int, **values: float) -> None:
+        """Record named numbers at a step."""
+        plain = {name: float(value) for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **plain}) + "\n")
+        self._file.flush()
+        for name, value in plain.items():
+            self._board.add_scalar(name, value, step)
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        self._board.close()
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Entries of a stage's `metrics.jsonl`; a last line torn by a kill is left out."""
+    entries: list[dict[str, Any]] = []
+    path = folder / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            break
+    return entries
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{_short(speed)} {task.fields['unit']}/s", style="progress.data.speed")
+
+
+def _short(number: float) -> str:
+    """Three significant digits, without an exponent."""
+    return f"{number:,.0f}" if number >= 100 or number == 0 else f"{number:.{max(0, 2 - math.floor(math.log10(number)))}f}"
+
+
+class Bar:
+    """A progress bar under way."""
+
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, count: float = 1, note: str | None = None) -> None:
+        """Count work as done and show a short note beside the bar."""
+        fields = {} if note is None else {"note": note}
+        self._progress.update(self._task, advance=count, **fields)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[Bar]:
+    """A progress bar on standard error with rate and time left; `done` of `total` units are from before.
+
+    Where standard error is no terminal, only the lines said are printed.
+    """
+    console = Console(stderr=True)
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    ]
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty(), speed_estimate_period=60) as progress:
+        yield Bar(progress, progress.add_task(title, total=total, completed=done, unit=unit, note=""))

@@ -1,0 +1,158 @@
+"""Options from YAML files and back: layered, strictly checked, with sentences for what is wrong."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from worldmodels.config import ANYTIME, Config
+from worldmodels.errors import UserError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+"""Folder of the presets that can be named without a path."""
+MAX_BYTES = 1_000_000
+Section = TypeVar("Section")
+
+
+def load_config(files: Sequence[str | Path], base: Mapping[str, Any] | None = None) -> Config:
+    """The options of `base` with those of each YAML file laid over it in turn.
+
+    A file is a path, or the name of one in `configs/` without its ending. Raises UserError for an unknown key (naming the
+    nearest known one), a value of the wrong type or range, and a file that is missing, too large or no YAML.
+    """
+    merged: dict[str, Any] = dict(base or {})
+    for file in files:
+        path = find_config(file)
+        layer = read_yaml(path)
+        check_keys(layer, str(path))
+        merged = merge(merged, layer)
+    return validate(merged, " + ".join(str(file) for file in files) or "the options")
+
+
+def find_config(name: str | Path) -> Path:
+    """Path of a YAML file given by path or by its bare name in `configs/`."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        return path
+    if (CONFIGS / f"{name}.yaml").is_file() and path.name == str(name):
+        return CONFIGS / f"{name}.yaml"
+    known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+    raise UserError(f"There is no config {name}: give the path of a YAML file, or one of {known}.")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases (whose expansion can be made to fill memory) and without repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, read as plain data."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes: it is not a config of this project.")
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # a SafeLoader: plain data only
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path} should hold sections such as `vision:`, not a single {type(content).__name__}.")
+    return content
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, mapping by mapping; environment keyword arguments are replaced whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both and not key.endswith("kwargs") else value
+    return merged
+
+
+def check_keys(layer: Any, where: str, kind: Any = Config) -> None:
+    """Raise UserError for the first key of a nested mapping that the options of type `kind` do not have."""
+    if typing.get_origin(kind) is dict and isinstance(layer, Mapping):
+        for name, entry in layer.items():
+            check_keys(entry, f"{where}: {name}", typing.get_args(kind)[1])
+    if not dataclasses.is_dataclass(kind) or not isinstance(layer, Mapping):
+        return
+    hints = typing.get_type_hints(kind)
+    for key, value in layer.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)
+            raise UserError(f"{where}: there is no option `{key}`; did you mean `{near[0]}`?")
+        check_keys(value, f"{where}: {key}", hints[key])
+
+
+_ADAPTER: TypeAdapter[Config] = TypeAdapter(Config)
+
+
+def typed(kind: type[Section], options: Mapping[str, Any], where: str) -> Section:
+    """One section's dataclass from plain data, checked like `load_config` checks."""
+    check_keys(options, where, kind)
+    return _checked(TypeAdapter(kind), options, where)
+
+
+def validate(options: Mapping[str, Any], where: str) -> Config:
+    """The typed options of a nested mapping; types and ranges are checked."""
+    return _checked(_ADAPTER, options, where)
+
+
+def _checked(adapter: TypeAdapter[Section], options: Mapping[str, Any], where: str) -> Section:
+    try:
+        return adapter.validate_python(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"][0].lower() + first["msg"][1:]
+        raise UserError(f"{where}: {key}: {reason}, but it is {first['input']!r}.") from error
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain data (dict, list, numbers, strings) of a config dataclass."""
+    return _plain(dataclasses.asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def identity(config: Any) -> dict[str, Any]:
+    """The options of a config dataclass that decide its stage's result, without those that may change any time."""
+    hints = typing.get_type_hints(type(config), include_extras=True)
+    anytime = {name for name, hint in hints.items() if ANYTIME in _annotations(hint)}
+    return {name: value for name, value in to_dict(config).items() if name not in anytime}
+
+
+def _annotations(hint: Any) -> Iterator[Any]:
+    if typing.get_origin(hint) is typing.Annotated:
+        yield from hint.__metadata__
+    elif isinstance(hint, types.UnionType):
+        for arm in typing.get_args(hint):
+            yield from _annotations(arm)
+
+
+def write_yaml(config: Config) -> str:
+    """A config as YAML text that `load_config` reads back to the same options."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,150 @@
+"""The one loop in which episodes are played, in the game or in a dream: fitness, validation and evaluation all come here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from worldmodels.controller.linear import LinearController, outputs
+from worldmodels.envs.actions import Squash
+from worldmodels.errors import UserError
+from worldmodels.seeds import stream
+
+
+class Outcomes(NamedTuple):
+    """How I episodes went: sums of rewards, steps, and whether each was a success, all (I,)."""
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    successes: NDArray[np.bool_]
+
+    @classmethod
+    def join(cls, parts: Sequence["Outcomes"]) -> "Outcomes":
+        """Outcomes one after the other."""
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+class Cuts(NamedTuple):
+    """When an episode is given up before its end, in training only.
+
+    Attributes:
+        patience: after so many steps without a positive reward.
+        max_steps: after so many steps.
+    """
+
+    patience: int | None = None
+    max_steps: int | None = None
+
+
+class Policy(Protocol):
+    """Something that plays: told which item of the work each lane has begun, it acts for all lanes at once."""
+
+    def begin(self, lane: int, item: int, seed: int) -> None:
+        """Lane `lane` begins to play item `item`."""
+
+    def act(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions (B, A) for what is seen (B, F)."""
+
+
+class LinearPolicy:
+    """Candidates (N, P) of a linear controller; item i is played by candidate `players[i]`."""
+
+    def __init__(
+        self, form: LinearController, squash: Squash, candidates: NDArray, players: NDArray[np.int64], lanes: int
+    ) -> None:
+        self._weight, self._bias = form.weights(candidates)
+        self._players, self._squash = players, squash
+        self._lane_weight = torch.zeros(lanes, *self._weight.shape[1:])
+        self._lane_bias = torch.zeros(lanes, *self._bias.shape[1:])
+
+    def begin(self, lane: int, item: int, seed: int) -> None:
+        """Put the item's candidate in charge of a lane."""
+        self._lane_weight[lane] = self._weight[self._players[item]]
+        self._lane_bias[lane] = self._bias[self._players[item]]
+
+    def act(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Every lane's candidate acts on its own features."""
+        raw = outputs(self._lane_weight, self._lane_bias, torch.from_numpy(features))
+        return self._squash(raw.numpy())
+
+
+class RandomPolicy:
+    """Actions drawn uniformly from the action space, anew at every step."""
+
+    def __init__(self, space: gym.spaces.Box, squash: Squash, lanes: int) -> None:
+        self._low, self._high, self._choices = space.low, space.high, squash.choices
+        self._squash = squash
+        self._random = [stream(0, "unused")] * lanes
+
+    def begin(self, lane: int, item: int, seed: int) -> None:
+        """Draw from the episode's own stream."""
+        self._random[lane] = stream(seed, "random policy")
+
+    def act(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Random actions."""
+        drawn = np.stack([random.random(len(self._low), np.float32) for random in self._random])
+        return self._squash(drawn) if self._choices else self._low + drawn * (self._high - self._low)
+
+
+def play(world: VectorEnv, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cuts()) -> Outcomes:  # noqa: B008  # immutable
+    """Play one episode an item, item i with seed `seeds[i]`, each to its end; a lane that is done takes the next item.
+
+    Args:
+        world: an environment whose lanes are reset by mask (`RealWorld`, `DreamVectorEnv`).
+        policy: who acts.
+        seeds: (I,).
+        cuts: when an episode is given up before its end.
+
+    Raises:
+        UserError: a return or an action is not finite.
+    """
+    lanes, items = world.num_envs, len(seeds)
+    returns, lengths, successes = np.zeros(items), np.zeros(items, np.int64), np.zeros(items, bool)
+    item, waiting = np.full(lanes, -1), np.zeros(lanes, np.int64)
+    following = 0
+    features = np.zeros(0, np.float32)
+    vacant = np.ones(lanes, bool)
+    while True:
+        fresh = np.flatnonzero(vacant)[: items - following]
+        if len(fresh):
+            item[fresh] = np.arange(following, following + len(fresh))
+            following += len(fresh)
+            features = _begin(world, policy, fresh, item, seeds)
+            vacant[fresh], waiting[fresh] = False, 0
+        if vacant.all():
+            break
+        actions = policy.act(features)
+        if not np.isfinite(actions).all():
+            raise UserError("An agent's action is not a finite number: its V, M or C is damaged.")
+        features, rewards, terminated, truncated, infos = world.step(actions)
+        playing = np.flatnonzero(~vacant)
+        at = item[playing]
+        returns[at] += rewards[playing]
+        lengths[at] += 1
+        successes[at] |= infos["success"][playing]
+        waiting = np.where(rewards > 0, 0, waiting + 1)
+        vacant |= terminated | truncated
+        if cuts.patience is not None:
+            vacant |= waiting >= cuts.patience
+        if cuts.max_steps is not None:
+            vacant[playing] |= lengths[at] >= cuts.max_steps
+    if not np.isfinite(returns).all():
+        raise UserError("An episode's return is not a finite number: the game or M's reward head is damaged.")
+    return Outcomes(returns, lengths, successes)
+
+
+def _begin(
+    world: VectorEnv, policy: Policy, fresh: NDArray[np.int64], item: NDArray[np.int64], seeds: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    mask = np.zeros(world.num_envs, bool)
+    mask[fresh] = True
+    lane_seeds: list[int | None] = [None] * world.num_envs
+    for lane in fresh:
+        lane_seeds[lane] = int(seeds[item[lane]])
+        policy.begin(int(lane), int(item[lane]), int(seeds[item[lane]]))
+    features, _ = world.reset(seed=lane_seeds, options={"reset_mask": mask})
+    return features

@@ -1,0 +1,243 @@
+"""A run's folder: one sub-folder a stage, atomic files, and a record of what each result was made from.
+
+A stage's folder holds `options.json` (written when it starts: the options that decide its result, the fingerprints of the stages it
+reads, the versions of the libraries) and `done.json` (written last). A stage without `done.json` is unfinished, whatever else is there;
+starting it again with the same options resumes it, with other options refuses.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from worldmodels.config import Config
+from worldmodels.errors import UserError
+from worldmodels.options import identity, load_config, to_dict, write_yaml
+
+SCHEMA = 1
+"""Version of the layout of runs and checkpoints."""
+PACKAGES = ("worldmodels", "torch", "gymnasium", "box2d", "vizdoom", "cma", "ray", "pylance", "numpy")
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that takes its place, complete and on disk, when the block ends without error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; UserError if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: it should hold a JSON object.")
+    return content
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Stage:
+    """One stage's folder within a run.
+
+    Args:
+        folder: the stage's folder.
+        label: what the stage's result is called in messages, e.g. "V".
+        command: the script that makes it, for messages.
+        record: called once the stage is entered, to record the run's options.
+    """
+
+    def __init__(self, folder: Path, label: str, command: str, record: Callable[[], None] = lambda: None) -> None:
+        self.folder, self.label, self.command, self.record = folder, label, command, record
+
+    @property
+    def done(self) -> dict[str, Any] | None:
+        """Content of `done.json`, or None while the stage is unfinished."""
+        path = self.folder / "done.json"
+        return read_json(path) if path.exists() else None
+
+    @property
+    def started(self) -> bool:
+        """Whether the stage has recorded its options."""
+        return (self.folder / "options.json").exists()
+
+    def summary(self) -> dict[str, Any]:
+        """What a finished stage reported; UserError if it is not finished."""
+        done = self.done
+        if done is None:
+            state = "is not finished" if self.folder.exists() else "is missing"
+            raise UserError(f"{self.label} {state} in {self.folder.parent}: run {self.command} first.")
+        return dict(done["summary"])
+
+    def options(self) -> dict[str, Any]:
+        """The options that the stage was begun with, as plain data."""
+        return dict(read_json(self.folder / "options.json")["options"])
+
+    def fingerprint(self) -> str:
+        """Digest that names a finished stage's result: its options, what it was made from, and its files."""
+        self.summary()
+        return str((self.done or {})["fingerprint"])
+
+    @contextlib.contextmanager
+    def begin(self, options: Mapping[str, Any], needs: Sequence["Stage"] = ()) -> Iterator[None]:
+        """Be in the stage: check what it needs, that its options are those it was begun with, and that nobody else is in it.
+
+        Raises UserError if an earlier stage is unfinished, if the folder was made with other options or from other
+        inputs, or if another process works in it.
+        """
+        upstream = {stage.folder.name: stage.fingerprint() for stage in needs}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"The folder {self.folder} cannot be made: {error.strerror}.") from error
+        with self._lock():
+            for stale in self.folder.glob(".*.tmp*"):
+                stale.unlink()
+            made_from = {"schema": SCHEMA, "options": dict(options), "upstream": upstream}
+            if self.started:
+                self._compare(read_json(self.folder / "options.json"), json.loads(json.dumps(made_from)))
+            else:
+                write_json(self.folder / "options.json", made_from | {"versions": versions()})
+            self.record()
+            yield
+
+    def reopen(self) -> None:
+        """Take back `done.json`, because more of the same is asked for."""
+        (self.folder / "done.json").unlink(missing_ok=True)
+
+    def finish(self, summary: Mapping[str, Any], artefacts: Sequence[str] = ()) -> None:
+        """Mark the stage as finished; `artefacts` are the files that its fingerprint covers."""
+        record = read_json(self.folder / "options.json")
+        digests = {name: file_digest(self.folder / name) for name in artefacts}
+        named = json.dumps([record["options"], record["upstream"], digests, dict(summary)], sort_keys=True)
+        fingerprint = hashlib.sha256(named.encode()).hexdigest()[:16]
+        write_json(self.folder / "done.json", {"fingerprint": fingerprint, "summary": dict(summary), "files": digests})
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Hold the folder's lock, which the kernel frees even when this process is killed."""
+        with (self.folder / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(f"Another process works in {self.folder}: wait for it, or stop it.") from error
+            yield
+
+    def _compare(self, recorded: dict[str, Any], asked: dict[str, Any]) -> None:
+        if recorded.get("schema") != SCHEMA:
+            raise UserError(f"{self.folder} was made by another version of this project: use a new --run.")
+        for name, fingerprint in asked["upstream"].items():
+            if recorded["upstream"].get(name) != fingerprint:
+                raise UserError(
+                    f"{self.folder} was made from another {name} than the one now in {self.folder.parent}: "
+                    f"delete {self.folder} to make it again, or use a new --run."
+                )
+        if difference := first_difference(recorded["options"], asked["options"]):
+            key, old, new = difference
+            raise UserError(
+                f"{self.folder} was made with {key} = {old}, and {new} is asked for: "
+                f"keep {old}, delete the folder to make it again, or use a new --run."
+            )
+
+
+def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """The first place at which two nested options differ: its dotted key and both values."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in sorted({*old, *new}):
+            here = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+            if here:
+                return here
+        return None
+    return None if old == new else (key, old, new)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+class Run:
+    """A folder that holds everything of one run: resolved options and one folder a stage."""
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.folder, self.config = folder, config
+
+    def stage(self, name: str, label: str, command: str) -> Stage:
+        """The stage in the sub-folder `name`."""
+        return Stage(self.folder / name, label, command, self.record)
+
+    @property
+    def rollouts(self) -> Stage:
+        """Stage 1."""
+        return self.stage("rollouts", "The collection of rollouts", "scripts/collect_rollouts.py")
+
+    @property
+    def vision(self) -> Stage:
+        """Stage 2: V."""
+        return self.stage("vision", "V", "scripts/train_vision.py")
+
+    @property
+    def latents(self) -> Stage:
+        """Rollouts as V's posteriors, written by stage 3 before it trains M."""
+        return self.stage("latents", "The encoding of the rollouts", "scripts/train_memory.py")
+
+    @property
+    def memory(self) -> Stage:
+        """Stage 3: M."""
+        return self.stage("memory", "M", "scripts/train_memory.py")
+
+    def controller(self, name: str) -> Stage:
+        """Stage 4: the controller of that name."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            raise UserError(f"{name!r} is no name for a controller: use letters, digits, `_`, `-` and `.`.")
+        command = f"scripts/train_controller.py --name {name}"
+        return self.stage(f"controllers/{name}", f"The controller {name}", command)
+
+    @property
+    def evaluation(self) -> Stage:
+        """Stage 5."""
+        return self.stage("evaluation", "The evaluation", "scripts/evaluate.py")
+
+    def made_from(self, **options: Any) -> dict[str, Any]:
+        """Options that decide a stage's result: its own, with the game and the run's seed."""
+        return {"task": identity(self.config.task), "seed": self.config.seed, **options}
+
+    def record(self) -> None:
+        """Keep the options that the run was last used with, so that later stages need only `--run`."""
+        with atomic(self.folder / "config.yaml") as temporary:
+            temporary.write_text(write_yaml(self.config), encoding="utf-8")
+
+
+def stored_options(folder: Path) -> dict[str, Any]:
+    """Options that a run was last used with, as nested plain data; empty for a new run."""
+    path = folder / "config.yaml"
+    return to_dict(load_config([path])) if path.is_file() else {}

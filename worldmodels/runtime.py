@@ -1,0 +1,60 @@
+"""How a process uses the machine: allocator, threads, device, arithmetic."""
+
+import ctypes
+import os
+
+import torch
+
+from worldmodels.config import ComputeConfig
+from worldmodels.errors import UserError
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names and values of glibc's <malloc.h>
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed buffers instead of returning them to the kernel at every step.
+
+    Training frees and takes the same large buffers again and again; page faults on them can cost half of the time. Does
+    nothing where the C library has no `mallopt`.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def become_worker() -> None:
+    """One thread for everything: a worker is one of many processes on its machine."""
+    import cv2
+
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def pick_device(compute: ComputeConfig) -> torch.device:
+    """The torch device of `compute.device`; UserError if this machine does not have it."""
+    name = compute.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"compute.device: {name} is not usable here ({reason}); use cpu or auto.") from error
+    return device
+
+
+def pick_precision(compute: ComputeConfig, device: torch.device) -> torch.dtype:
+    """Arithmetic for V: bfloat16 where it is native and not refused, float32 elsewhere."""
+    if compute.precision != "auto":
+        return torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32

@@ -1,0 +1,115 @@
+"""What a model has to offer to be V, and the registry of those that do."""
+
+import importlib.metadata
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from worldmodels.config import VisionConfig
+from worldmodels.errors import UserError
+from worldmodels.tensors import load_tensors, load_weights, save_tensors
+
+ENTRY_POINTS = "worldmodels.vision"
+"""Group of entry points under which other packages offer models."""
+
+
+class Posterior(NamedTuple):
+    """A diagonal Gaussian over the latent of each frame."""
+
+    mu: Float[Tensor, "b z"]
+    logvar: Float[Tensor, "b z"]
+
+    def sample(self, noise: Float[Tensor, "b z"]) -> Float[Tensor, "b z"]:
+        """mu + sigma * noise."""
+        return self.mu + torch.exp(0.5 * self.logvar) * noise
+
+
+class VisionModel(nn.Module):
+    """The contract of V. A model owns its input range, its loss and its optimisers (adversarial ones have two).
+
+    For play it may be moved to bfloat16 with `.to(torch.bfloat16)`; latents and frames are float32 all the same.
+
+    Attributes:
+        config: the options that it was built from.
+    """
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def latent_dim(self) -> int:
+        """Size of z."""
+        return self.config.latent_dim
+
+    @abstractmethod
+    def encode(self, frames: UInt8[Tensor, "b 64 64 3"]) -> Posterior:
+        """The latents of frames; UserError if the model has no encoder."""
+
+    @abstractmethod
+    def decode(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b 64 64 3"]:
+        """Frames in 0..1 of latents."""
+
+    @abstractmethod
+    def training_step(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:
+        """One step of learning, with randomness from `seed` only. Returns scalar metrics, `loss` among them."""
+
+    @abstractmethod
+    def validate(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:
+        """The same metrics on held-out frames, without learning; `loss` decides which weights are kept."""
+
+    @abstractmethod
+    def training_state(self) -> dict[str, Tensor]:
+        """What `training_step` needs, beside the weights, to go on (optimisers)."""
+
+    @abstractmethod
+    def load_training_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `training_state` gave."""
+
+
+Model = TypeVar("Model", bound=type[VisionModel])
+_REGISTRY: dict[str, Callable[[VisionConfig], VisionModel]] = {}
+
+
+def register_vision(name: str) -> Callable[[Model], Model]:
+    """Class decorator: make a model available as `--vision.model NAME`."""
+
+    def register(model: Model) -> Model:
+        _REGISTRY[name] = model
+        return model
+
+    return register
+
+
+def build_vision(config: VisionConfig) -> VisionModel:
+    """A new model of the registered name `config.model`, its weights drawn from torch's global generator.
+
+    Raises UserError with the known names for one that is neither registered nor an entry point.
+    """
+    offered = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    if config.model not in _REGISTRY and config.model in offered:
+        _REGISTRY[config.model] = offered[config.model].load()
+    if config.model not in _REGISTRY:
+        known = ", ".join(sorted({*_REGISTRY, *offered}))
+        raise UserError(f"There is no vision model {config.model}: the known ones are {known}.")
+    return _REGISTRY[config.model](config)
+
+
+def save_vision(path: Path, model: VisionModel, **metadata: Any) -> None:
+    """Write a model's weights; its options are kept by whoever keeps the file."""
+    save_tensors(path, model.state_dict(), model=model.config.model, **metadata)
+
+
+def load_vision(path: Path, config: VisionConfig) -> VisionModel:
+    """A model in evaluation mode from its weights; UserError if they are damaged or of another model or size."""
+    tensors, metadata = load_tensors(path)
+    if metadata.get("model") != config.model:
+        raise UserError(f"{path} holds a vision model {metadata.get('model')}, not {config.model}.")
+    model = build_vision(config)
+    load_weights(model, tensors, path)
+    return model.eval()

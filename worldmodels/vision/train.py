@@ -1,0 +1,170 @@
+"""Stage 2: train V on the frames of the rollouts."""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worldmodels.config import VisionConfig
+from worldmodels.data.prefetch import prefetch
+from worldmodels.data.rollouts import Rollouts, rows_of
+from worldmodels.errors import UserError
+from worldmodels.metrics import Bar, MetricsLog, progress_bar
+from worldmodels.options import identity, typed
+from worldmodels.pictures import grid, to_bytes, write_png
+from worldmodels.runs import Run, Stage
+from worldmodels.runtime import pick_device, pick_precision
+from worldmodels.seeds import stream, torch_seed
+from worldmodels.tensors import load_tensors, load_weights, save_tensors
+from worldmodels.vision.base import VisionModel, build_vision, load_vision, save_vision
+
+WEIGHTS = "vision.safetensors"
+RESUME = "resume.safetensors"
+STRIP = "reconstructions.png"
+STRIP_FRAMES = 10
+
+
+def train_vision(run: Run) -> None:
+    """Train V on the run's rollouts and keep the weights with the lowest validation loss.
+
+    Writes `vision.safetensors`, `reconstructions.png` and the metrics; can be killed and called again at any time. Every batch and
+    every noise is a function of the run's seed and the step, so a resumed training equals an undisturbed one.
+
+    Raises:
+        UserError: the rollouts are missing, the stage was begun with other options, or the loss stopped being a number.
+    """
+    stage, config = run.vision, run.config.vision
+    with stage.begin(run.made_from(vision=identity(config)), [run.rollouts]):
+        if stage.done is None:
+            _Training(run, stage, config, Rollouts(run.rollouts.folder / "episodes.lance")).run()
+
+
+class _Training:
+    def __init__(self, run: Run, stage: Stage, config: VisionConfig, rollouts: Rollouts) -> None:
+        self.stage, self.config, self.rollouts, self.seed = stage, config, rollouts, run.config.seed
+        training, validation = rollouts.split(config.validation_fraction)
+        self.training_rows = rows_of(rollouts.starts, training)
+        self.validation_rows = self._held_out(rows_of(rollouts.starts, validation))
+        self.device = pick_device(run.config.compute)
+        self.precision = pick_precision(run.config.compute, self.device)
+        torch.manual_seed(torch_seed(self.seed, "vision/weights"))
+        self.model: VisionModel = build_vision(config).to(self.device)
+        self.step, self.best = 0, math.inf
+        self._resume()
+
+    def _held_out(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        count = min(len(rows), self.config.validation_frames)
+        return np.sort(stream(self.seed, "vision/validation").choice(rows, count, replace=False))
+
+    def _resume(self) -> None:
+        path = self.stage.folder / RESUME
+        if not path.exists():
+            return
+        tensors, metadata = load_tensors(path)
+        weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+        load_weights(self.model, weights, path)
+        self.model.load_training_state({name: t.to(self.device) for name, t in tensors.items()})
+        self.step, self.best = int(str(metadata["step"])), float(str(metadata["best"]))
+
+    def run(self) -> None:
+        """All steps that are left."""
+        every, total = self.config.validate_every, self.config.steps
+        steps = range(self.step + 1, total + 1)
+        with (
+            MetricsLog(self.stage.folder, self.step) as log,
+            progress_bar("V", total * self.config.batch, "frames", self.step * self.config.batch) as bar,
+        ):
+            for self.step, frames in prefetch(self._batch, steps):
+                metrics = self._learn(frames.to(self.device))
+                bar.advance(self.config.batch)
+                if self.step % 50 == 0:
+                    values = _numbers(metrics)
+                    self._check(values["loss"])
+                    log.write(self.step, **values)
+                    bar.advance(0, f"loss {values['loss']:.1f}")
+                if self.step % every == 0 or self.step == total:
+                    self._validate(log, bar)
+        self._finish()
+
+    def _batch(self, step: int) -> Tensor:
+        rows = stream(self.seed, "vision/batch", step).choice(self.training_rows, self.config.batch)
+        return torch.from_numpy(self.rollouts.frames(rows))
+
+    def _learn(self, frames: Tensor) -> dict[str, Tensor]:
+        self.model.train()
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            return self.model.training_step(frames, torch_seed(self.seed, "vision/noise", self.step))
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"V's loss became {loss} at step {self.step}; the last good weights are in {self.stage.folder}. "
+                "Lower vision.learning_rate and train in a new --run."
+            )
+
+    def _validate(self, log: MetricsLog, bar: Bar) -> None:
+        """Measure on held-out frames, draw the strip, keep the best weights, and save the state to resume from."""
+        self.model.eval()
+        values = mean_metrics(self._validation_metrics())
+        self._check(values["loss"])
+        log.write(self.step, **{f"validation/{name}": value for name, value in values.items()})
+        bar.say(
+            f"V step {self.step}: validation loss {values['loss']:.2f}, "
+            + ", ".join(f"{name} {value:.2f}" for name, value in values.items() if name != "loss")
+        )
+        write_strip(self.stage.folder / STRIP, self.model, self._strip_frames())
+        if values["loss"] < self.best:
+            self.best = values["loss"]
+            save_vision(self.stage.folder / WEIGHTS, self.model, step=self.step, validation=values)
+        state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        state |= self.model.training_state()
+        save_tensors(self.stage.folder / RESUME, state, step=self.step, best=self.best)
+
+    def _validation_metrics(self) -> Iterable[tuple[int, Mapping[str, float]]]:
+        for first in range(0, len(self.validation_rows), self.config.batch):
+            rows = self.validation_rows[first : first + self.config.batch]
+            frames = torch.from_numpy(self.rollouts.frames(rows)).to(self.device)
+            seed = torch_seed(self.seed, "vision/validation noise", first)
+            yield len(rows), _numbers(self.model.validate(frames, seed))
+
+    def _strip_frames(self) -> NDArray[np.uint8]:
+        picks = np.linspace(0, len(self.validation_rows) - 1, STRIP_FRAMES).astype(int)
+        return self.rollouts.frames(self.validation_rows[picks])
+
+    def _finish(self) -> None:
+        _, metadata = load_tensors(self.stage.folder / WEIGHTS)
+        self.stage.finish({"steps": self.config.steps, **metadata}, artefacts=[WEIGHTS])
+        (self.stage.folder / RESUME).unlink(missing_ok=True)
+
+
+def _numbers(metrics: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def mean_metrics(batches: Iterable[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
+    """Averages over batches, each weighted by its size."""
+    total, sums = 0, dict[str, float]()
+    for size, metrics in batches:
+        total += size
+        for name, value in metrics.items():
+            sums[name] = sums.get(name, 0.0) + size * value
+    return {name: value / total for name, value in sums.items()}
+
+
+@torch.no_grad()
+def write_strip(path: Path, model: VisionModel, frames: NDArray[np.uint8]) -> None:
+    """A picture with frames (N, 64, 64, 3) above and their reconstructions below."""
+    device = next(model.parameters()).device
+    decoded = model.decode(model.encode(torch.from_numpy(frames).to(device)).mu)
+    write_png(path, grid([frames, to_bytes(decoded.cpu().numpy())]), scale=2)
+
+
+def trained_vision(run: Run) -> VisionModel:
+    """The V of a run, on the CPU, in evaluation mode; UserError if it is not finished."""
+    run.vision.summary()
+    path = run.vision.folder / WEIGHTS
+    return load_vision(path, typed(VisionConfig, run.vision.options()["vision"], str(path)))
