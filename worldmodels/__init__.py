@@ -1,4 +1,4 @@
-"""World Models (Ha & Schmidhuber, 2018): agents that learn a model of their game and act, and train, inside its dream."""
+"""World Models (Ha & Schmidhuber, 2018): agents that learn a model of a game and act inside its dream."""
 
 import os
 

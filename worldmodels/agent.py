@@ -1,6 +1,7 @@
 """An agent: V, M and C with all that is needed to act, in one object and in one folder."""
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,10 +67,16 @@ class Agent:
         precision = pick_precision(compute, torch.device("cpu"))
         return WorldModel(self.vision, self.memory, lanes, self.config.inputs, sample, precision)
 
-    def real_world(self, lanes: int, compute: ComputeConfig, score: bool = False, render: bool = False) -> RealWorld:
-        """The game through the agent's eyes; `score` asks for the game in which scores are reported."""
+    def real_world(
+        self, lanes: int, compute: ComputeConfig, score: bool = False, render: bool = False, blind: bool = False
+    ) -> RealWorld:
+        """The game through the agent's eyes.
+
+        `score` asks for the game in which scores are reported, `render` lets the game draw its own picture, `blind`
+        leaves V and M out (observations are empty).
+        """
         make = partial(make_game, self.task, score, render)
-        return RealWorld(make, lanes, self.world_model(lanes, compute), self.task.success_key)
+        return RealWorld(make, lanes, None if blind else self.world_model(lanes, compute), self.task.success_key)
 
     def dream_world(self, lanes: int, temperature: float, max_steps: int | None = None) -> DreamVectorEnv:
         """M's dream of the game; UserError if M lacks the heads that make it a game."""
@@ -87,7 +94,20 @@ class Agent:
     ) -> LinearPolicy:
         """The agent's C in charge of all items, or candidates (N, P) in its place, `players[i]` of item i."""
         chosen = self.parameters[None] if candidates is None else candidates
-        return LinearPolicy(self.form, self.squash, chosen, np.zeros(items, np.int64) if players is None else players, lanes)
+        return LinearPolicy(
+            self.form, self.squash, chosen, np.zeros(items, np.int64) if players is None else players, lanes
+        )
+
+    def digest(self) -> str:
+        """A name for what the agent is: of its weights and options."""
+        named = hashlib.sha256(
+            repr((self.task, self.squash, self.vision.config, self.memory.config, self.config)).encode()
+        )
+        for weights in (self.vision.state_dict(), self.memory.state_dict(), self.starts._asdict()):
+            for tensor in weights.values():
+                named.update(tensor.contiguous().numpy().tobytes())
+        named.update(self.parameters.tobytes())
+        return named.hexdigest()[:16]
 
     def save(self, folder: Path) -> None:
         """Write the agent as a checkpoint: safetensors and `config.json`."""
@@ -107,18 +127,35 @@ class Agent:
         write_json(folder / "config.json", config)
 
 
-def load_agent(folder: Path) -> Agent:
-    """The agent in a checkpoint folder; UserError if a file is missing, damaged, or does not fit the others."""
+def _read_sections(folder: Path) -> dict[str, Any]:
+    """The typed sections of a checkpoint's `config.json`."""
     path = folder / "config.json"
+    if not folder.is_dir():
+        raise UserError(f"There is no checkpoint {folder}: give the folder that holds its config.json.")
     config = read_json(path)
     if config.get("schema") != SCHEMA:
         raise UserError(f"{path} is of schema {config.get('schema')}; this version reads {SCHEMA}.")
-    sections: dict[str, Any] = {}
-    kinds = {"task": TaskConfig, "squash": Squash, "vision": VisionConfig, "memory": MemoryConfig}
-    for name, kind in (kinds | {"controller": ControllerConfig}).items():
+    kinds: dict[str, Any] = {
+        "task": TaskConfig,
+        "squash": Squash,
+        "vision": VisionConfig,
+        "memory": MemoryConfig,
+        "controller": ControllerConfig,
+    }
+    for name in kinds:
         if not isinstance(config.get(name), dict):
             raise UserError(f"{path} is damaged: it lacks the section {name}.")
-        sections[name] = typed(kind, config[name], f"{path}: {name}")  # type: ignore[type-var]
+    return {name: typed(kind, config[name], f"{path}: {name}") for name, kind in kinds.items()}
+
+
+def read_task(folder: Path) -> TaskConfig:
+    """The task of the agent in a checkpoint folder."""
+    return _read_sections(folder)["task"]
+
+
+def load_agent(folder: Path) -> Agent:
+    """The agent in a checkpoint folder; UserError if a file is missing, damaged, or does not fit the others."""
+    sections = _read_sections(folder)
     agent = Agent(
         task=sections["task"],
         squash=sections["squash"],

@@ -3,14 +3,15 @@
 import argparse
 import dataclasses
 import errno
-import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from worldmodels.agent import read_task
 from worldmodels.config import Config
 from worldmodels.errors import UserError
 from worldmodels.options import load_config, merge, to_dict, validate
@@ -18,13 +19,15 @@ from worldmodels.runs import Run, stored_options
 from worldmodels.runtime import keep_freed_memory
 
 RUN_HELP = "Folder of the run; made if it is new. Its recorded options are the defaults of every later call."
+DEFAULT_RUNS = Path("runs")
 CONFIG_HELP = "YAML files, or names of those in configs/, laid one over the other: e.g. `car_racing quick`."
 
 
 def stage_main(stage: Callable[..., Any], sections: Sequence[str], **extras: tuple[Any, Any, str]) -> None:
     """Parse the command line and call `stage(run, **extras)`.
 
-    Options are looked up in this order, later ones winning: defaults, the run's recorded options, `--config` files, flags.
+    Options are looked up in this order, later ones winning: defaults, the run's recorded options, `--config` files,
+    flags.
 
     Args:
         stage: what to do; its docstring is the help text's first line.
@@ -46,7 +49,9 @@ def guarded(work: Callable[[], object]) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
-        fail(f"{error.filename or 'A file'} cannot be written: {error.strerror}. Repeat the command once there is room.")
+        fail(
+            f"{error.filename or 'A file'} cannot be written: {error.strerror}. Repeat the command once there is room."
+        )
 
 
 def fail(sentence: str, status: int = 2) -> None:
@@ -59,21 +64,24 @@ def fail(sentence: str, status: int = 2) -> None:
 def _parse_and_call(
     stage: Callable[..., Any], sections: Sequence[str], extras: dict[str, tuple[Any, Any, str]]
 ) -> None:
-    folder, files = _first_look(sys.argv[1:])
-    base = stored_options(folder) if folder else {}
-    config = load_config(files, base) if files or base else load_config(["car_racing"])
+    look = _first_look(sys.argv[1:])
+    base = {"task": to_dict(read_task(look.checkpoint))} if look.checkpoint else {}
+    folder = look.run or (DEFAULT_RUNS / look.checkpoint.name if look.checkpoint else None)
+    base |= stored_options(folder) if folder else {}
+    config = load_config(look.config, base) if look.config or base else load_config(["car_racing"])
+    required = {} if folder is None else {"default": folder}
     fields: list[Any] = [
-        ("run", Annotated[Path, tyro.conf.arg(help=RUN_HELP)]),
+        ("run", Annotated[Path, tyro.conf.arg(help=RUN_HELP)], dataclasses.field(**required)),
         ("config", Annotated[tuple[str, ...], tyro.conf.arg(help=CONFIG_HELP)], ()),
     ]
     for name, (kind, default, text) in extras.items():
         fields.append((name, Annotated[kind, tyro.conf.arg(help=text)], default))
     known = {field.name: field.type for field in dataclasses.fields(Config)}
     for name in sections:
-        fields.append((name, known[name], dataclasses.field(default_factory=lambda name=name: getattr(config, name))))
+        fields.append((name, known[name], dataclasses.field(default_factory=partial(getattr, config, name))))
     description = " ".join((stage.__doc__ or "").split("\n\n")[0].split())
     options = dataclasses.make_dataclass("Options", fields, frozen=True)
-    parsed = tyro.cli(options, description=description, config=(tyro.conf.FlagConversionOff,))
+    parsed: Any = tyro.cli(options, description=description, config=(tyro.conf.FlagConversionOff,))
     given = {name: getattr(parsed, name) for name in sections}
     flags = {n: to_dict(v) if dataclasses.is_dataclass(v) else to_plain(v) for n, v in given.items()}
     resolved = validate(merge(to_dict(config), flags), "The command line")
@@ -87,10 +95,10 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def _first_look(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The run and the config files among the arguments, which decide the defaults of all other options."""
+def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
+    """The run, checkpoint and config files among the arguments: they decide the defaults of all other options."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--run", type=Path, nargs="?")
+    parser.add_argument("--checkpoint", type=Path, nargs="?")
     parser.add_argument("--config", nargs="*", default=[])
-    found, _ = parser.parse_known_args([os.fspath(argument) for argument in arguments])
-    return found.run, found.config
+    return parser.parse_known_args(arguments)[0]

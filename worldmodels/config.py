@@ -1,8 +1,8 @@
 """Every option of the project: one frozen dataclass a stage.
 
 The dataclasses are the YAML schema, the command line (`worldmodels.cli`) and the record kept in a run's folder. Options
-marked `ANYTIME` may change between two calls of a stage on the same run (where it computes, how long it goes on); every other
-option is part of what the stage's result *is*, and a run refuses to mix two values of it.
+marked `ANYTIME` may change between two calls of a stage on the same run (where it computes, how long it goes on);
+every other option is part of what the stage's result *is*, and a run refuses to mix two values of it.
 """
 
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class TaskConfig:
     max_steps: Count = 1000
     """Step limit of an episode (actions, not game steps)."""
     squash: tuple[Literal["tanh", "half", "clip"], ...] = ()
-    """How each output of C becomes an action: tanh, (tanh + 1) / 2, or tanh clipped to 0..1. Empty: by the action space."""
+    """How an output of C becomes an action: tanh, (tanh + 1) / 2, or tanh clipped to 0..1. Empty: by the space."""
     explore_mean: tuple[float, ...] = ()
     """Mean of the exploring policies' output before squashing, an entry a dimension; empty: 0."""
     success_key: Annotated[str | None, ANYTIME] = None
@@ -176,8 +176,8 @@ class EvaluateConfig:
     """Test episodes an agent and world."""
     worlds: tuple[Literal["real", "dream"], ...] = ("real", "dream")
     """Where each agent is scored."""
-    temperature: NonNegative = 1.0
-    """Temperature of the dream."""
+    temperatures: tuple[NonNegative, ...] = ()
+    """Temperatures of the dream; empty: the one that the agent was trained at."""
     random_policy: bool = True
     """Score a policy of uniformly random actions too."""
     stock: bool = True
@@ -192,6 +192,10 @@ class RenderConfig:
     """Length of each video, at the game's own speed."""
     temperature: NonNegative = 1.0
     """Temperature of the dream."""
+    dreams: Count = 9
+    """Dreams shown at once."""
+    temperatures: tuple[NonNegative, ...] = (0.1, 0.5, 1.0, 1.3)
+    """Temperatures of the video that compares them, a row each; empty: no such video."""
     scale: Count = 4
     """Screen pixels a frame pixel."""
     gif: bool = True

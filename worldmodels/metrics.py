@@ -67,7 +67,9 @@ class _Rate(ProgressColumn):
 
 def _short(number: float) -> str:
     """Three significant digits, without an exponent."""
-    return f"{number:,.0f}" if number >= 100 or number == 0 else f"{number:.{max(0, 2 - math.floor(math.log10(number)))}f}"
+    return (
+        f"{number:,.0f}" if number >= 100 or number == 0 else f"{number:.{max(0, 2 - math.floor(math.log10(number)))}f}"
+    )
 
 
 class Bar:
@@ -78,8 +80,9 @@ class Bar:
 
     def advance(self, count: float = 1, note: str | None = None) -> None:
         """Count work as done and show a short note beside the bar."""
-        fields = {} if note is None else {"note": note}
-        self._progress.update(self._task, advance=count, **fields)
+        self._progress.advance(self._task, count)
+        if note is not None:
+            self._progress.update(self._task, note=note)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -103,3 +106,8 @@ def progress_bar(title: str, total: int, unit: str, done: int = 0) -> Iterator[B
     ]
     with Progress(*columns, console=console, disable=not sys.stderr.isatty(), speed_estimate_period=60) as progress:
         yield Bar(progress, progress.add_task(title, total=total, completed=done, unit=unit, note=""))
+
+
+def say(line: str) -> None:
+    """Print a line for the person to standard error."""
+    print(line, file=sys.stderr, flush=True)

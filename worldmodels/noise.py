@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of (seed, step, index): the same for a dream whatever its batch, worker or restart."""
+"""Random numbers as a pure function of (seed, step, index): a dream's own, whatever its batch, worker or restart."""
 
 import math
 
@@ -11,13 +11,13 @@ _MIX_A, _MIX_B = 0x7FEB352D, -2073254261  # multipliers of the `lowbias32` integ
 
 
 def _mix(x: Tensor) -> Tensor:
-    """Hash 32-bit integers in place; every bit of the input changes every bit of the output with probability near 1/2."""
+    """Hash 32-bit integers in place; each input bit changes each output bit with probability near 1/2."""
     x.bitwise_xor_((x >> 16) & 0xFFFF).mul_(_MIX_A)
     x.bitwise_xor_((x >> 15) & 0x1FFFF).mul_(_MIX_B)
     return x.bitwise_xor_((x >> 16) & 0xFFFF)
 
 
-def uniform(seed: Int[Tensor, "b"], step: Int[Tensor, "b"], count: int) -> Float[Tensor, "b {count}"]:
+def uniform(seed: Int[Tensor, " b"], step: Int[Tensor, " b"], count: int) -> Float[Tensor, "b {count}"]:
     """`count` numbers in (0, 1), uniform, for each lane's 64-bit seed and step."""
     low, high = seed.to(torch.int32), (seed >> 32).to(torch.int32)
     key = _mix(_mix(_mix(low) + high) + step.to(torch.int32) * _GOLDEN)[:, None]

@@ -23,8 +23,8 @@ Section = TypeVar("Section")
 def load_config(files: Sequence[str | Path], base: Mapping[str, Any] | None = None) -> Config:
     """The options of `base` with those of each YAML file laid over it in turn.
 
-    A file is a path, or the name of one in `configs/` without its ending. Raises UserError for an unknown key (naming the
-    nearest known one), a value of the wrong type or range, and a file that is missing, too large or no YAML.
+    A file is a path, or the name of one in `configs/` without its ending. Raises UserError for an unknown key (naming
+    the nearest known one), a value of the wrong type or range, and a file that is missing, too large or no YAML.
     """
     merged: dict[str, Any] = dict(base or {})
     for file in files:

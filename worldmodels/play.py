@@ -1,9 +1,8 @@
-"""The one loop in which episodes are played, in the game or in a dream: fitness, validation and evaluation all come here."""
+"""The one loop in which episodes are played, in the game or in a dream, for fitness, validation and evaluation."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
@@ -75,8 +74,7 @@ class LinearPolicy:
 class RandomPolicy:
     """Actions drawn uniformly from the action space, anew at every step."""
 
-    def __init__(self, space: gym.spaces.Box, squash: Squash, lanes: int) -> None:
-        self._low, self._high, self._choices = space.low, space.high, squash.choices
+    def __init__(self, squash: Squash, lanes: int) -> None:
         self._squash = squash
         self._random = [stream(0, "unused")] * lanes
 
@@ -86,8 +84,7 @@ class RandomPolicy:
 
     def act(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Random actions."""
-        drawn = np.stack([random.random(len(self._low), np.float32) for random in self._random])
-        return self._squash(drawn) if self._choices else self._low + drawn * (self._high - self._low)
+        return np.stack([self._squash.random(random) for random in self._random])
 
 
 def play(world: VectorEnv, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cuts()) -> Outcomes:  # noqa: B008  # immutable
@@ -146,5 +143,8 @@ def _begin(
     for lane in fresh:
         lane_seeds[lane] = int(seeds[item[lane]])
         policy.begin(int(lane), int(item[lane]), int(seeds[item[lane]]))
-    features, _ = world.reset(seed=lane_seeds, options={"reset_mask": mask})
+    features, _ = world.reset(
+        seed=lane_seeds,  # type: ignore[arg-type]  # lanes that go on need no seed
+        options={"reset_mask": mask},
+    )
     return features

@@ -16,8 +16,9 @@ from worldmodels.world_model import WorldModel
 class RealWorld(VectorEnv):
     """B games played side by side in this process; observations are what C sees, float32 (B, F).
 
-    It never resets a lane by itself (`AutoresetMode.DISABLED`): `reset(seed=..., options={"reset_mask": mask})` begins new episodes in
-    the lanes marked true, and steps of lanes whose episode is over do nothing. Infos hold `success` (B,) bool.
+    It never resets a lane by itself (`AutoresetMode.DISABLED`): `reset(seed=..., options={"reset_mask": mask})`
+    begins new episodes in the lanes marked true, and steps of lanes whose episode is over do nothing. Infos hold
+    `success` (B,) bool.
 
     Args:
         make_game: makes one game (see `worldmodels.envs.make_game`).
@@ -66,7 +67,9 @@ class RealWorld(VectorEnv):
         if self.world_model is not None:
             self.world_model.remember(actions)
         for lane in np.flatnonzero(~self.over):
-            self.frames[lane], rewards[lane], terminated[lane], truncated[lane], info = self.games[lane].step(actions[lane])
+            self.frames[lane], rewards[lane], terminated[lane], truncated[lane], info = self.games[lane].step(
+                actions[lane]
+            )
             success[lane] = bool(info.get(self.success_key, False)) if self.success_key else False
         self.over |= terminated | truncated
         return self._observe(), rewards, terminated, truncated, {"success": success}

@@ -1,8 +1,8 @@
 """A run's folder: one sub-folder a stage, atomic files, and a record of what each result was made from.
 
-A stage's folder holds `options.json` (written when it starts: the options that decide its result, the fingerprints of the stages it
-reads, the versions of the libraries) and `done.json` (written last). A stage without `done.json` is unfinished, whatever else is there;
-starting it again with the same options resumes it, with other options refuses.
+A stage's folder holds `options.json` (written when it starts: the options that decide its result, the fingerprints of
+the stages it reads, the versions of the libraries) and `done.json` (written last). A stage without `done.json` is
+unfinished, whatever else is there; starting it again with the same options resumes it, with other options refuses.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)  # some writers make files that only their owner can read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -105,7 +106,7 @@ class Stage:
 
     @contextlib.contextmanager
     def begin(self, options: Mapping[str, Any], needs: Sequence["Stage"] = ()) -> Iterator[None]:
-        """Be in the stage: check what it needs, that its options are those it was begun with, and that nobody else is in it.
+        """Be in the stage: its inputs are finished, its options those it was begun with, and nobody else is in it.
 
         Raises UserError if an earlier stage is unfinished, if the folder was made with other options or from other
         inputs, or if another process works in it.

@@ -20,7 +20,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], **metadata: object) 
     """Write tensors and JSON-encodable metadata atomically."""
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        save_file(content, str(temporary), metadata={key: json.dumps(value) for key, value in metadata.items()})
+        # one entry, because safetensors writes several in an order that differs from process to process
+        save_file(content, str(temporary), metadata={"metadata": json.dumps(metadata, sort_keys=True)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
@@ -30,8 +31,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
             raise UserError(f"{path} is larger than any file of this project: it is not read.")
         with safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-            metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+            metadata = dict(json.loads((file.metadata() or {}).get("metadata", "{}")))
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as safetensors: {' '.join(str(error).split())}.") from error
     return tensors, metadata
 
@@ -41,7 +42,9 @@ def load_weights(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: 
     wanted = module.state_dict()
     for name in {**wanted, **tensors}:
         if name not in wanted or name not in tensors:
-            raise UserError(f"{where} is of another model: the tensor {name} is {'missing' if name in wanted else 'unknown'}.")
+            raise UserError(
+                f"{where} is of another model: the tensor {name} is {'missing' if name in wanted else 'unknown'}."
+            )
         if wanted[name].shape != tensors[name].shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(wanted[name].shape)}"
             raise UserError(f"{where} is of another size: the tensor {name} has the shape {shapes}.")
@@ -59,9 +62,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer
     }
 
 
-def load_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer"
-) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer") -> None:
     """Put back what `optimizer_tensors` gave."""
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

@@ -1,7 +1,7 @@
 """Work spread over processes: the same call plays in this process, on this machine's cores, or on a Ray cluster.
 
-A `Pool` keeps one job object per worker (games, networks) and hands it tasks. Tasks carry their own seeds, so it does not matter which
-worker does one, nor whether it is done twice because a worker died.
+A `Pool` keeps one job object per worker (games, networks) and hands it tasks. Tasks carry their own seeds, so it does
+not matter which worker does one, nor whether it is done twice because a worker died.
 """
 
 import atexit
@@ -158,7 +158,7 @@ class Worker:
 
 
 def start_ray(compute: ComputeConfig) -> Any:
-    """Ray, connected to the cluster of `compute.ray_address` or to a private one on this machine; started once a process.
+    """Ray, connected to the cluster of `compute.ray_address` or to one of its own on this machine; started once.
 
     Raises:
         UserError: nothing answers at the address.
@@ -181,8 +181,11 @@ def start_ray(compute: ComputeConfig) -> Any:
     folder = tempfile.mkdtemp(prefix="worldmodels-ray-")  # short: Ray's socket names live in it
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(ray.shutdown)
-    count = {"num_cpus": compute.workers} if compute.workers > 0 else {}
     ray.init(
-        include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, _temp_dir=folder, **count, **common
+        num_cpus=compute.workers if compute.workers > 0 else None,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=folder,
+        **common,
     )
     return ray

@@ -21,8 +21,8 @@ class WorldModel:
         sample: let z be a sample of its posterior (as the paper's code does) rather than its mean.
         precision: arithmetic of V.
 
-    Each step is `observe(frames)`, which gives what C sees, then `remember(actions)`. Batches are always of the full width, so that a
-    lane's numbers do not depend on how many others are at work.
+    Each step is `observe(frames)`, which gives what C sees, then `remember(actions)`. Batches are always of the full
+    width, so that a lane's numbers do not depend on how many others are at work.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class WorldModel:
         self.seed = torch.zeros(lanes, dtype=torch.int64)
         self.step = torch.zeros(lanes, dtype=torch.int64)
 
-    def reset(self, lanes: Bool[Tensor, "b"], seeds: list[int]) -> None:
+    def reset(self, lanes: Bool[Tensor, " b"], seeds: list[int]) -> None:
         """Forget the games of the lanes marked true; `seeds` are those of the games that begin there."""
         keep = (~lanes)[:, None]
         self.state = State(self.state.h * keep, self.state.c * keep)

@@ -63,7 +63,7 @@ class Held:
         if self._left == 0:
             shortest, longest = self._hold
             self._left = int(math.exp(self._random.uniform(math.log(shortest), math.log(longest + 1))))
-            self._action = uniform_action(self._squash, self._random)
+            self._action = self._squash.random(self._random)
         self._left -= 1
         return self._action
 
@@ -76,7 +76,7 @@ class Uniform:
 
     def act(self, frame: NDArray[np.uint8]) -> Actions:
         """A random action."""
-        return uniform_action(self._squash, self._random)
+        return self._squash.random(self._random)
 
 
 class RandomAgent:
@@ -100,15 +100,6 @@ class RandomAgent:
         actions = self._squash(raw.numpy())
         self._world_model.remember(actions)
         return actions[0]
-
-
-def uniform_action(squash: Squash, random: np.random.Generator) -> Actions:
-    """A uniformly random action (A,): within its bounds, or a random choice."""
-    drawn = random.random((1, squash.dim), np.float32)
-    if squash.choices:
-        return squash(drawn)[0]
-    low, high = np.float32(squash.low), np.float32(squash.high)
-    return (low + drawn * (high - low))[0]
 
 
 def exploring_policy(config: Config, squash: Squash, seed: int) -> ExploringPolicy:

@@ -58,10 +58,10 @@ def episode_seed(seed: int, number: int) -> int:
 
 
 def collect_rollouts(run: Run) -> None:
-    """Collect the run's rollouts; can be killed and called again at any time, and with more episodes once it is finished.
+    """Collect the run's rollouts; can be killed and called again any time, and with more episodes once finished.
 
-    Episodes are written in the order of their numbers, each a function of the run's seed and its number: which worker played it, and how
-    often the collection was interrupted, leaves no trace.
+    Episodes are written in the order of their numbers, each a function of the run's seed and its number: which worker
+    played it, and how often the collection was interrupted, leaves no trace.
     """
     config, stage = run.config, run.rollouts
     with stage.begin(run.made_from(**recorded_options(config))):

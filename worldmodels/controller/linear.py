@@ -14,7 +14,8 @@ from worldmodels.config import ControllerConfig
 class LinearController:
     """C's form: outputs = W features + b. Its parameters are a flat vector: W row by row, then b.
 
-    With the paper's options it has 867 parameters for CarRacing, ([z, h] + bias) x 3, and 1,088 for TakeCover, [z, c, h] x 1.
+    With the paper's options it has 867 parameters for CarRacing, ([z, h] + bias) x 3, and 1,088 for TakeCover, [z, c,
+    h] x 1.
     """
 
     features: int
@@ -52,6 +53,8 @@ def feature_dim(inputs: str, latent_dim: int, hidden: int) -> int:
     return latent_dim + hidden * (len(inputs) - 1)
 
 
-def features(inputs: str, z: Float[Tensor, "b z"], h: Float[Tensor, "b h"], c: Float[Tensor, "b h"]) -> Float[Tensor, "b f"]:
+def features(
+    inputs: str, z: Float[Tensor, "b z"], h: Float[Tensor, "b h"], c: Float[Tensor, "b h"]
+) -> Float[Tensor, "b f"]:
     """What C sees, in the order of `inputs`; h and c are M's state *before* it learns of z and of C's action."""
     return torch.cat([{"z": z, "h": h, "c": c}[name] for name in inputs], 1)

@@ -127,5 +127,7 @@ def encode(
         parts.append(torch.stack([posterior.mu, posterior.logvar]).cpu())
     mu, logvar = torch.cat(parts, 1).numpy()
     if not (np.isfinite(mu).all() and np.isfinite(logvar).all()):
-        raise UserError("V encodes frames to values that are not finite: train it again with a lower vision.learning_rate.")
+        raise UserError(
+            "V encodes frames to values that are not finite: train it again with a lower vision.learning_rate."
+        )
     return mu, logvar

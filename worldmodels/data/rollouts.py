@@ -1,7 +1,7 @@
 """Rollouts on disk: a Lance data set with a row a step, which pandas and DuckDB read too.
 
-Row t of an episode holds the frame the agent saw, the action it took, the reward it got for it and whether the episode ended with
-it. The frame after the last action is not kept (some games have none).
+Row t of an episode holds the frame the agent saw, the action it took, the reward it got for it and whether the
+episode ended with it. The frame after the last action is not kept (some games have none).
 """
 
 import json
@@ -119,8 +119,9 @@ class Rollouts:
 
     def _check_columns(self) -> None:
         names = self.data.schema.names
-        action = self.data.schema.field("action").type if "action" in names else None
-        if not pa.types.is_fixed_size_list(action) or not self.data.schema.equals(schema(action.list_size)):
+        action = self.data.schema.field("action").type if "action" in names else pa.null()
+        size = action.list_size if pa.types.is_fixed_size_list(action) else 0
+        if not self.data.schema.equals(schema(size)):
             wanted = ", ".join(schema(1).names)
             raise UserError(f"{self.path} is no data set of rollouts: its columns should be {wanted}.")
 

@@ -25,9 +25,10 @@ START_STEP = -1
 class DreamVectorEnv(VectorEnv):
     """B dreams side by side; observations are what C sees, float32 (B, F). It obeys the same rules as `RealWorld`.
 
-    A dream begins with a latent drawn from a real frame's posterior; each step M takes in (z, a), and the next z is drawn from
-    its mixture at a temperature. The reward is M's expected one, or 1 a step if it has no reward head. The episode ends by chance
-    with the probability that the done head gives, or at the step limit. All randomness of a dream is a function of its seed.
+    A dream begins with a latent drawn from a real frame's posterior; each step M takes in (z, a), and the next z is
+    drawn from its mixture at a temperature. The reward is M's expected one, or 1 a step if it has no reward head. The
+    episode ends by chance with the probability that the done head gives, or at the step limit. All randomness of a
+    dream is a function of its seed.
 
     Args:
         memory: M, in evaluation mode.
@@ -56,7 +57,7 @@ class DreamVectorEnv(VectorEnv):
         self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
         width = feature_dim(inputs, memory.latent_dim, memory.config.hidden)
         self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (width,), np.float32)
-        self.single_action_space = gym.spaces.Box(np.float32(squash.low), np.float32(squash.high), dtype=np.float32)
+        self.single_action_space = squash.space
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, lanes)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, lanes)
         self.device = memory.head.weight.device
@@ -75,7 +76,9 @@ class DreamVectorEnv(VectorEnv):
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)), bool)
         if mask.any():
             lanes = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
-            seeds = [s if s is not None else int(self.np_random.integers(2**62)) for s in spread_seeds(seed, self.num_envs)]
+            seeds = [
+                s if s is not None else int(self.np_random.integers(2**62)) for s in spread_seeds(seed, self.num_envs)
+            ]
             self._begin(lanes, torch.tensor(seeds, device=self.device)[lanes])
             self.over[mask] = False
         return self._observe(), {}

@@ -1,11 +1,13 @@
 """One kind of action for every game: a real vector (A,), whatever the game itself takes.
 
-A Box game takes the vector as it is. A Discrete game of n choices takes n scores and plays the highest; the vector that is recorded and
-that M sees is its one-hot form. A MultiDiscrete game takes the scores of its choices one after the other.
+A Box game takes the vector as it is. A Discrete game of n choices takes n scores and plays the highest; the vector
+that is recorded and that M sees is its one-hot form. A MultiDiscrete game takes the scores of its choices one after
+the other.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import gymnasium as gym
 import numpy as np
@@ -22,7 +24,8 @@ class Squash:
 
     Attributes:
         low, high: bounds of each of the A entries of an action.
-        clip: for each entry of a continuous action, whether it is tanh clipped to 0..1 rather than tanh scaled to its bounds.
+        clip: for each entry of a continuous action, whether it is tanh clipped to 0..1 rather than tanh scaled to its
+            bounds.
         choices: sizes of the choices of a discrete action; empty for a continuous one.
     """
 
@@ -36,15 +39,29 @@ class Squash:
         """Size A of an action."""
         return len(self.low)
 
-    def __call__(self, raw: NDArray[np.floating]) -> Actions:
+    @cached_property
+    def space(self) -> gym.spaces.Box:
+        """The space of action vectors."""
+        return gym.spaces.Box(np.array(self.low, np.float32), np.array(self.high, np.float32), dtype=np.float32)
+
+    def __call__(self, raw: NDArray[np.float32]) -> Actions:
         """Actions (B, A) float32 of outputs (B, A)."""
         if self.choices:
             return self._one_hot(raw)
-        squashed = np.tanh(raw, dtype=np.float32)
-        low, high = np.float32(self.low), np.float32(self.high)
-        return np.where(self.clip, np.clip(squashed, 0, 1), low + (squashed + 1) * (0.5 * (high - low)))
+        squashed = np.tanh(raw.astype(np.float32))
+        low, high = self.space.low, self.space.high
+        scaled = low + (squashed + 1) * (np.float32(0.5) * (high - low))
+        return np.where(self.clip, squashed.clip(0, 1), scaled)
 
-    def _one_hot(self, scores: NDArray[np.floating]) -> Actions:
+    def random(self, source: np.random.Generator) -> Actions:
+        """A uniformly random action (A,): within its bounds, or a random choice."""
+        drawn = source.random(self.dim, np.float32)
+        if self.choices:
+            return self(drawn[None])[0]
+        low, high = self.space.low, self.space.high
+        return np.asarray(low + drawn * (high - low), np.float32)
+
+    def _one_hot(self, scores: NDArray[np.float32]) -> Actions:
         actions = np.zeros(scores.shape, np.float32)
         first = 0
         for size in self.choices:
@@ -59,11 +76,13 @@ def squash_for(space: gym.Space, kinds: Sequence[str] = ()) -> Squash:
 
     Args:
         space: the game's own action space.
-        kinds: an entry an output for a Box game: `tanh`, `half` for (tanh + 1) / 2, `clip` for tanh clipped to 0..1, as the paper
+        kinds: an entry an output for a Box game: `tanh`, `half` for (tanh + 1) / 2, `clip` for tanh clipped to 0..1,
+            as the paper
             squashes steering, gas and brake; empty: tanh scaled to the space's bounds.
 
     Raises:
-        UserError: the space is neither a bounded one-dimensional Box nor Discrete nor MultiDiscrete, or `kinds` does not fit it.
+        UserError: the space is neither a bounded one-dimensional Box nor Discrete nor MultiDiscrete, or `kinds` does
+            not fit it.
     """
     if isinstance(space, gym.spaces.Box) and len(space.shape) == 1 and space.is_bounded():
         return _squash_for_box(space, kinds)
@@ -99,7 +118,7 @@ class VectorActions(gym.ActionWrapper):
         super().__init__(env)
         self.squash = squash
         self._native = env.action_space
-        self.action_space = gym.spaces.Box(np.float32(squash.low), np.float32(squash.high), dtype=np.float32)
+        self.action_space = squash.space
 
     def action(self, action: Actions) -> object:
         """The game's own form of an action vector (A,)."""

@@ -35,8 +35,8 @@ def make_game(task: TaskConfig, score: bool = False, render: bool = False) -> gy
         render: let `render()` return the game's own picture.
 
     Returns:
-        An environment that observes uint8 (64, 64, 3) and takes action vectors (see `worldmodels.envs.actions`). Its attribute
-        `squash`, reached by `get_wrapper_attr`, maps C's outputs to those vectors.
+        An environment that observes uint8 (64, 64, 3) and takes action vectors (see `worldmodels.envs.actions`). Its
+        attribute `squash`, reached by `get_wrapper_attr`, maps C's outputs to those vectors.
 
     Raises:
         UserError: the game is unknown or cannot be made, shows no image, or has an action space that cannot be mapped.

@@ -13,8 +13,8 @@ from worldmodels.seeds import stream
 class CMAES:
     """Maximises with pycma's CMA-ES; ask, evaluate, tell.
 
-    The state after g generations follows from the seed and the fitnesses told in them: telling a new object the same fitnesses brings
-    it to the same state, without a stored copy of the covariance.
+    The state after g generations follows from the seed and the fitnesses told in them: telling a new object the same
+    fitnesses brings it to the same state, without a stored copy of the covariance.
 
     Args:
         dimension: parameters P of a candidate.

@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig
-from worldmodels.play import Cuts, Outcomes, play
+from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, play
 from worldmodels.workers import Pool
+
+WorldName = Literal["real", "dream", "blind"]
 
 
 class Trial(NamedTuple):
-    """A piece of work: one episode an item, by candidate `players[i]` of `candidates` with seed `seeds[i]`."""
+    """A piece of work: one episode an item, by candidate `players[i]` of `candidates` with seed `seeds[i]`.
 
-    world: Literal["real", "dream"]
+    The world "blind" is the real game without V and M, played by a random policy whatever the candidates are.
+    """
+
+    world: WorldName
     candidates: NDArray[np.float32]
     players: NDArray[np.int64]
     seeds: NDArray[np.int64]
@@ -46,14 +51,17 @@ class PlayTrials:
         """Returns, lengths and successes of a trial's episodes."""
         world = self._world(trial.world)
         agent = self.worlds.agent
-        policy = agent.policy(world.num_envs, len(trial.seeds), trial.candidates, trial.players)
+        policy: Policy = agent.policy(world.num_envs, len(trial.seeds), trial.candidates, trial.players)
+        if trial.world == "blind":
+            policy = RandomPolicy(agent.squash, world.num_envs)
         return play(world, policy, trial.seeds, trial.cuts)
 
-    def _world(self, name: str) -> VectorEnv:
+    def _world(self, name: WorldName) -> VectorEnv:
         if name not in self._made:
             agent, compute = self.worlds.agent, self.worlds.compute
-            if name == "real":
-                self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score)
+            if name != "dream":
+                blind = name == "blind"
+                self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score, blind=blind)
             else:
                 lanes, temperature = compute.dream_lanes, self.worlds.temperature
                 self._made[name] = agent.dream_world(lanes, temperature)
@@ -82,7 +90,7 @@ class Fitness:
         self,
         candidates: NDArray[np.float32],
         seeds: NDArray[np.int64],
-        world: Literal["real", "dream"],
+        world: WorldName,
         cuts: Cuts = Cuts(),  # noqa: B008  # immutable
     ) -> Outcomes:
         """All candidates (N, P) on all seeds (K,); every field of the outcomes is (N, K)."""
@@ -94,13 +102,14 @@ class Fitness:
             Trial(world, candidates[np.unique(players[part])], players[part] - players[part[0]], played[part], cuts)
             for part in self._parts(count, world)
         )
-        joined = Outcomes.join(list(self.pool.map(trials)))
-        return Outcomes(*(column.reshape(len(candidates), len(seeds)) for column in joined))
+        returns, lengths, successes = Outcomes.join(list(self.pool.map(trials)))
+        shape = (len(candidates), len(seeds))
+        return Outcomes(returns.reshape(shape), lengths.reshape(shape), successes.reshape(shape))
 
     def _parts(self, count: int, world: str) -> Iterator[NDArray[np.int64]]:
         """Consecutive items for one task each: one a worker, unless that leaves lanes of a worker empty."""
         compute = self.worlds.compute
-        lanes = compute.lanes if world == "real" else compute.dream_lanes
+        lanes = compute.dream_lanes if world == "dream" else compute.lanes
         size = max(lanes, -(-count // self.pool.size))
         for first in range(0, count, size):
             yield np.arange(first, min(first + size, count))

@@ -22,11 +22,12 @@ from worldmodels.tensors import save_tensors
 def train_controller(run: Run, name: str) -> None:
     """Evolve the run's controller `name` and keep the distribution's mean that did best on the validation seeds.
 
-    Writes `controller.safetensors`, `history.jsonl` and the metrics; can be killed and called again at any time, and with more
-    generations once it is finished.
+    Writes `controller.safetensors`, `history.jsonl` and the metrics; can be killed and called again at any time, and
+    with more generations once it is finished.
 
     Raises:
-        UserError: an earlier stage is missing, there is no such controller in the options, or it was begun with other ones.
+        UserError: an earlier stage is missing, there is no such controller in the options, or it was begun with other
+            ones.
     """
     if name not in run.config.controllers:
         known = ", ".join(run.config.controllers) or "none"
@@ -77,8 +78,8 @@ class _Evolution:
         for entry in generations:
             if checksum(self.cmaes.ask()) != entry.samples:
                 raise UserError(
-                    f"Evolution in {self.stage.folder} cannot go on here: generation {entry.generation} comes out otherwise than on "
-                    "the machine where it began. Go on there, or delete the folder to evolve again."
+                    f"Evolution in {self.stage.folder} cannot go on here: generation {entry.generation} "
+                    "comes out otherwise than on the machine where it began. Go on there, or delete the folder to evolve again."
                 )
             self.cmaes.tell(np.array(entry.fitness))
             if entry.validation:
@@ -123,11 +124,11 @@ class _Evolution:
         log.write(entry.generation + 1, **values, steps=entry.steps, steps_per_second=rate)
         if np.ptp(returns) == 0:
             bar.say(
-                f"C {self.name}: all {len(returns)} candidates of generation {entry.generation} did equally well, so nothing was "
-                "learned from it: give episodes more steps, more patience, or a larger sigma0."
+                f"C {self.name}: all {len(returns)} candidates of generation {entry.generation} did "
+                "equally well, so nothing was learned from it: give episodes more steps, more patience, or a larger sigma0."
             )
         if entry.validation:
-            score, spread = np.mean(entry.validation), np.std(entry.validation)
+            score, spread = float(np.mean(entry.validation)), float(np.std(entry.validation))
             log.write(entry.generation + 1, validation=score, validation_std=spread)
             bar.say(
                 f"C {self.name}, {entry.generation + 1} generations: validation {score:.1f} +- {spread:.1f} "

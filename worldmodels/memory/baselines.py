@@ -12,7 +12,10 @@ EM_ROUNDS = 50
 
 
 def no_change_nll(
-    z: Float[Tensor, "n z"], following: Float[Tensor, "n z"], z_test: Float[Tensor, "m z"], following_test: Float[Tensor, "m z"]
+    z: Float[Tensor, "n z"],
+    following: Float[Tensor, "n z"],
+    z_test: Float[Tensor, "m z"],
+    following_test: Float[Tensor, "m z"],
 ) -> float:
     """Nats a dimension of "z' = z" with a Gaussian for each dimension, fitted on (z, following), on the test pairs."""
     change = following - z

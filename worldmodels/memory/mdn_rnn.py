@@ -21,7 +21,7 @@ class State(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What M expects after an action: the next latent, and, from heads that it may have, reward and log-odds of the end."""
+    """What M expects after an action: the next latent and, if it has the heads, the reward and the end's log-odds."""
 
     mixture: Mixture
     reward: Float[Tensor, "*b"] | None
@@ -31,8 +31,9 @@ class Prediction(NamedTuple):
 class Sequences(NamedTuple):
     """A batch of B pieces of episodes, L steps long, padded at the end.
 
-    `z` holds one latent more than there are steps: those of steps 0..L-1 are inputs, those of 1..L targets. `valid` marks real steps, `has_next`
-    those whose next latent exists (not an episode's last step). `restart` is 1 on an episode's first step.
+    `z` holds one latent more than there are steps: those of steps 0..L-1 are inputs, those of 1..L targets. `valid`
+    marks real steps, `has_next` those whose next latent exists (not an episode's last step). `restart` is 1 on an
+    episode's first step.
     """
 
     z: Float[Tensor, "b l1 z"]
@@ -61,15 +62,20 @@ class MDNRNN(nn.Module):
         self.head = nn.Linear(hidden, 3 * latent_dim * config.mixtures + heads)
         self._initialise()
 
+    @property
+    def _recurrent(self) -> list[nn.Parameter]:
+        """The LSTM's input weights, recurrent weights, and torch's two biases; gates are i, f, g, o."""
+        return self.lstm._flat_weights  # type: ignore[return-value]
+
     def _initialise(self) -> None:
         """Glorot weights, one bias vector (torch's second is held at zero), forget gates open."""
         hidden = self.config.hidden
-        nn.init.xavier_uniform_(self.lstm.weight_ih_l0)
-        nn.init.xavier_uniform_(self.lstm.weight_hh_l0)
-        nn.init.zeros_(self.lstm.bias_ih_l0)
-        nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)
-        with torch.no_grad():
-            self.lstm.bias_ih_l0[hidden : 2 * hidden] = 1.0  # torch orders the gates input, forget, cell, output
+        input_weight, recurrent_weight, bias, second_bias = self._recurrent
+        nn.init.xavier_uniform_(input_weight)
+        nn.init.xavier_uniform_(recurrent_weight)
+        nn.init.zeros_(bias)
+        nn.init.zeros_(second_bias).requires_grad_(False)
+        nn.init.ones_(bias[hidden : 2 * hidden])
 
     def initial_state(self, batch: int) -> State:
         """The state in which an episode begins: zeros (B, H)."""
@@ -89,13 +95,13 @@ class MDNRNN(nn.Module):
         return self.predict(hidden), State(h[0], c[0])
 
     def step(
-        self, z: Float[Tensor, "b z"], action: Float[Tensor, "b a"], restart: Float[Tensor, "b"], state: State
+        self, z: Float[Tensor, "b z"], action: Float[Tensor, "b a"], restart: Float[Tensor, " b"], state: State
     ) -> State:
         """The state after one step of B sequences; `predict(state.h)` is what M then expects."""
         inputs = [z, action, restart[:, None]] if self.config.restart_input else [z, action]
-        lstm = self.lstm
-        gates = F.linear(torch.cat(inputs, -1), lstm.weight_ih_l0, lstm.bias_ih_l0)
-        i, f, g, o = (gates + F.linear(state.h, lstm.weight_hh_l0)).chunk(4, -1)
+        input_weight, recurrent_weight, bias, _ = self._recurrent
+        gates = F.linear(torch.cat(inputs, -1), input_weight, bias) + F.linear(state.h, recurrent_weight)
+        i, f, g, o = gates.chunk(4, -1)
         c = torch.sigmoid(f) * state.c + torch.sigmoid(i) * torch.tanh(g)
         return State(torch.sigmoid(o) * torch.tanh(c), c)
 
@@ -111,8 +117,8 @@ class MDNRNN(nn.Module):
     def loss(self, batch: Sequences, state: State) -> tuple[Tensor, dict[str, Tensor], State]:
         """What training minimises, its parts, and the state after the batch.
 
-        `nll` is the mean negative log-likelihood in nats of a dimension of the next latent; `reward` a mean squared error; `done`
-        a binary cross-entropy in nats a step, the ends weighted by `done_weight`.
+        `nll` is the mean negative log-likelihood in nats of a dimension of the next latent; `reward` a mean squared
+        error; `done` a binary cross-entropy in nats a step, the ends weighted by `done_weight`.
         """
         prediction, state = self(batch.z[:, :-1], batch.action, batch.restart, state)
         nll = negative_log_likelihood(prediction.mixture, batch.z[:, 1:]).mean(-1)
@@ -146,7 +152,7 @@ def load_memory(path: Path, config: MemoryConfig) -> MDNRNN:
     tensors, metadata = load_tensors(path)
     sizes = [int(str(metadata.get(name, 0))) for name in ("latent_dim", "action_dim")]
     model = MDNRNN(config, *sizes)
-    load_weights(model, tensors | {ZERO_BIAS: model.lstm.bias_hh_l0}, path)
+    load_weights(model, tensors | {ZERO_BIAS: model.state_dict()[ZERO_BIAS]}, path)
     return model.eval()
 
 

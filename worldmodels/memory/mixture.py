@@ -38,14 +38,16 @@ def sample(
 ) -> Float[Tensor, "*b z"]:
     """Draw z at temperature tau: k from the logits / tau, then mean_k + sigma_k sqrt(tau) eps (the authors' code).
 
-    `uniform` in [0, 1) picks k by inverting the cumulative distribution, `normal` is eps. At tau = 0 the result is the mean of the
-    most probable component, whatever the noise.
+    `uniform` in [0, 1) picks k by inverting the cumulative distribution, `normal` is eps. At tau = 0 the result is
+    the mean of the most probable component, whatever the noise.
     """
     logits, mean, log_sigma = mixture
     if temperature == 0:
         k = logits.argmax(-1, keepdim=True)
         return mean.gather(-1, k).squeeze(-1)
     cumulative = torch.softmax(logits / temperature, -1).cumsum(-1)
-    k = (uniform[..., None] >= cumulative[..., :-1]).sum(-1, keepdim=True)  # the last component takes what rounding leaves
+    k = (uniform[..., None] >= cumulative[..., :-1]).sum(
+        -1, keepdim=True
+    )  # the last component takes what rounding leaves
     spread = math.sqrt(temperature) * normal
     return mean.gather(-1, k).squeeze(-1) + torch.exp(log_sigma.gather(-1, k).squeeze(-1)) * spread

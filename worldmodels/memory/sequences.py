@@ -31,8 +31,9 @@ def streams(
 ) -> Iterator[Pieces]:
     """Pieces for ever: all episodes in a random order, then again in another.
 
-    Pieces never cross an episode's end. Streams begin in the midst of their first episodes, each at another piece, so that a batch holds all
-    phases of an episode. `lengths` has an entry an episode of the whole collection; `episodes` names those to be played.
+    Pieces never cross an episode's end. Streams begin in the midst of their first episodes, each at another piece, so
+    that a batch holds all phases of an episode. `lengths` has an entry an episode of the whole collection; `episodes`
+    names those to be played.
     """
     queue = _endless(episodes, seed)
     episode = np.array([next(queue) for _ in range(batch)], np.int64)

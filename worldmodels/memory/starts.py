@@ -26,7 +26,7 @@ class Starts(NamedTuple):
     logvar: Float[Tensor, "n z"]
     h: Float[Tensor, "n h"]
     c: Float[Tensor, "n h"]
-    first: Bool[Tensor, "n"]
+    first: Bool[Tensor, " n"]
 
     def only_first(self) -> "Starts":
         """The starts that are first frames."""
@@ -64,8 +64,8 @@ def _walk(
         if len(lanes):
             rows.append(latents.starts[episodes[lanes]] + step)
             kept.append(State(state.h[lanes].cpu(), state.c[lanes].cpu()))
-        inputs = (batch.z[:, step], batch.action[:, step], batch.restart[:, step])
-        state = model.step(*(tensor.to(device) for tensor in inputs), state)
+        z, action, restart = batch.z[:, step], batch.action[:, step], batch.restart[:, step]
+        state = model.step(z.to(device), action.to(device), restart.to(device), state)
     return np.concatenate(rows), State(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
 
 

@@ -34,10 +34,12 @@ VALIDATION_BATCH = 16
 def train_memory(run: Run) -> None:
     """Encode the run's rollouts, train M on them and keep the weights with the lowest validation loss.
 
-    Writes `memory.safetensors`, `starts.safetensors` (where dreams begin) and the metrics; can be killed and called again at any time.
+    Writes `memory.safetensors`, `starts.safetensors` (where dreams begin) and the metrics; can be killed and called
+    again at any time.
 
     Raises:
-        UserError: an earlier stage is missing, the stage was begun with other options, or the loss stopped being a number.
+        UserError: an earlier stage is missing, the stage was begun with other options, or the loss stopped being a
+            number.
     """
     latents = encode_rollouts(run, trained_vision(run))
     stage, config = run.memory, run.config.memory
@@ -89,7 +91,8 @@ class _Training:
             MetricsLog(self.stage.folder, self.step) as log,
             progress_bar("M", total * frames, "steps", self.step * frames) as bar,
         ):
-            for (self.step, piece), batch in prefetch(self._read, planned):
+            for (step, piece), batch in prefetch(self._read, planned):
+                self.step = step
                 metrics = self._learn(piece, batch)
                 bar.advance(frames)
                 if self.step % 10 == 0:

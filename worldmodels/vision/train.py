@@ -31,8 +31,9 @@ STRIP_FRAMES = 10
 def train_vision(run: Run) -> None:
     """Train V on the run's rollouts and keep the weights with the lowest validation loss.
 
-    Writes `vision.safetensors`, `reconstructions.png` and the metrics; can be killed and called again at any time. Every batch and
-    every noise is a function of the run's seed and the step, so a resumed training equals an undisturbed one.
+    Writes `vision.safetensors`, `reconstructions.png` and the metrics; can be killed and called again at any time.
+    Every batch and every noise is a function of the run's seed and the step, so a resumed training equals an
+    undisturbed one.
 
     Raises:
         UserError: the rollouts are missing, the stage was begun with other options, or the loss stopped being a number.
@@ -78,7 +79,8 @@ class _Training:
             MetricsLog(self.stage.folder, self.step) as log,
             progress_bar("V", total * self.config.batch, "frames", self.step * self.config.batch) as bar,
         ):
-            for self.step, frames in prefetch(self._batch, steps):
+            for step, frames in prefetch(self._batch, steps):
+                self.step = step
                 metrics = self._learn(frames.to(self.device))
                 bar.advance(self.config.batch)
                 if self.step % 50 == 0:

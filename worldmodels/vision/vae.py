@@ -20,10 +20,10 @@ def kl_to_standard_normal(posterior: Posterior) -> Float[Tensor, "b z"]:
 
 @register_vision("vae")
 class VAE(VisionModel):
-    """Encoder 64x64x3 -> 2x2x256 -> (mu, log sigma^2), decoder z -> 1x1x1024 -> 64x64x3; 4,348,547 parameters at z = 32.
+    """Encoder 64x64x3 -> 2x2x256 -> (mu, logvar), decoder z -> 1x1x1024 -> 64x64x3; 4,348,547 parameters at z = 32.
 
-    The loss of a frame is the *sum* over pixels of squared errors plus its KL, which counts only above `kl_floor` nats a
-    dimension (averaging over pixels instead makes the KL win and the posterior collapse). Learns with Adam.
+    The loss of a frame is the *sum* over pixels of squared errors plus its KL, which counts only above `kl_floor`
+    nats a dimension (averaging over pixels instead makes the KL win and the posterior collapse). Learns with Adam.
     """
 
     def __init__(self, config: VisionConfig) -> None:

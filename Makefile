@@ -1,0 +1,44 @@
+# `make demo` and `make test` set everything up by themselves, from the lock file, into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_RUN ?= runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint lock
+
+help: ## List the targets.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed ## Set up .venv from requirements.lock.
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "worldmodels needs Python 3.11 to 3.13 (Box2D has no wheels for others): make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade "pip>=25"
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Every stage on CarRacing in about 15 minutes; ends with a table and a report.
+	$(BIN)/python scripts/run_pipeline.py --run $(DEMO_RUN) --config car_racing quick
+	@echo "Open $(DEMO_RUN)/report/index.html to see the agent drive and dream."
+
+test: install ## The tests, in under 10 minutes on 2 cores.
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: install ## The tests, the slow ones too.
+	$(BIN)/python -m pytest -n 2
+
+lint: install ## ruff and mypy.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: ## Write requirements.lock anew from pyproject.toml.
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --upgrade "pip>=25"
+	.venv-lock/bin/pip install --quiet "setuptools>=77" ".[dev]"
+	{ echo "# Made by 'make lock'. torch is whatever build of this version the machine's index offers."; \
+	  .venv-lock/bin/pip freeze --all --exclude worldmodels --exclude pip | sed 's/+cpu//' | grep -vE '^(nvidia-|cuda-|triton)'; } > requirements.lock
+	rm -rf .venv-lock

@@ -1,0 +1,8 @@
+"""Film an agent's dreams, and what M predicts of a real future."""
+
+from worldmodels.cli import stage_main
+from worldmodels.render import render_dream
+
+if __name__ == "__main__":
+    which = (str, "real", "Name of the controller that dreams: one of those in the options.")
+    stage_main(render_dream, ["task", "seed", "evaluate", "render", "compute"], name=which)

@@ -1,0 +1,10 @@
+"""All stages in order, from one set of options, with a report at the end."""
+
+from worldmodels.cli import stage_main
+from worldmodels.pipeline import run_pipeline
+
+if __name__ == "__main__":
+    stage_main(
+        run_pipeline,
+        ["task", "seed", "collect", "vision", "memory", "controllers", "evaluate", "render", "compute"],
+    )

@@ -1,0 +1,208 @@
+"""Stage 5: scores on the test seeds, in the game and in the dream, with honest spreads."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from worldmodels.agent import Agent, agent_of_run, load_agent
+from worldmodels.errors import UserError
+from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
+from worldmodels.metrics import progress_bar
+from worldmodels.play import Outcomes
+from worldmodels.runs import Run, atomic, read_json, write_json
+from worldmodels.seeds import stream, test_seeds
+
+RANDOM = "random policy"
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """An agent's score in one world.
+
+    Attributes:
+        agent, world, game: who, where ("real" or "dream"), and in which game.
+        temperature: of the dream; None in the game.
+        episodes: number of test episodes.
+        mean, std, sem: of the returns; the standard deviation is the sample's.
+        interval: 95 % bootstrap interval of the mean.
+        iqm: mean of the middle half of the returns.
+        success_rate: share of episodes that were a success, where the game says so.
+        length: mean steps of an episode.
+    """
+
+    agent: str
+    world: str
+    game: str
+    temperature: float | None
+    episodes: int
+    mean: float
+    std: float
+    sem: float
+    interval: tuple[float, float]
+    iqm: float
+    success_rate: float | None
+    length: float
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A row to be made."""
+
+    name: str
+    agent: Agent
+    world: WorldName
+    temperature: float
+
+
+def evaluate(run: Run, checkpoint: Path | None = None) -> None:
+    """Score every finished controller of a run, or the agent of a checkpoint, on the test seeds, and print the table.
+
+    Writes `evaluation/scores.json` and `evaluation/episodes.csv`. Rows that were scored before are not scored again.
+
+    Raises:
+        UserError: the run has no finished controller.
+    """
+    entries = list(_entries(run, checkpoint))
+    if not entries:
+        raise UserError(f"{run.folder} has no finished controller to evaluate: run scripts/train_controller.py first.")
+    stage = run.evaluation
+    with stage.begin({}):
+        total = len(entries) * run.config.evaluate.episodes
+        with progress_bar("Evaluation", total, "episodes") as bar:
+            rows, episodes = [], []
+            for entry in entries:
+                outcomes = _outcomes(run, entry)
+                rows.append(_row(run, entry, outcomes))
+                episodes += _episodes(rows[-1], outcomes)
+                bar.advance(run.config.evaluate.episodes, f"{entry.name}: {rows[-1].mean:.1f}")
+        write_json(stage.folder / "scores.json", {"rows": [asdict(row) for row in rows]})
+        _write_csv(stage.folder / "episodes.csv", episodes)
+    print_table(rows)
+
+
+def _entries(run: Run, checkpoint: Path | None) -> Iterator[_Entry]:
+    options = run.config.evaluate
+    if checkpoint is not None:
+        agents = {checkpoint.name: load_agent(checkpoint)}
+    else:
+        finished = [name for name in run.config.controllers if run.controller(name).done]
+        agents = {name: agent_of_run(run, name) for name in finished}
+    for name, agent in agents.items():
+        if "real" in options.worlds:
+            yield _Entry(name, agent, "real", 0.0)
+        heads = agent.memory.config
+        if "dream" in options.worlds and (heads.reward_head or heads.done_head) and len(agent.starts.mu):
+            for temperature in options.temperatures or (agent.config.temperature,):
+                yield _Entry(name, agent, "dream", temperature)
+    if agents and options.random_policy:
+        yield _Entry(RANDOM, next(iter(agents.values())), "blind", 0.0)
+
+
+def _outcomes(run: Run, entry: _Entry) -> Outcomes:
+    """Outcomes (K,) on the test seeds; read back if the very same was played before."""
+    config = run.config
+    key = [
+        entry.agent.digest() if entry.world != "blind" else asdict(entry.agent.task),
+        entry.world,
+        entry.temperature,
+        config.evaluate.stock,
+        config.evaluate.episodes,
+    ]
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    path = run.evaluation.folder / "played" / f"{name}.json"
+    if path.exists():
+        played = read_json(path)
+        return Outcomes(*(np.array(played[field]) for field in Outcomes._fields))
+    worlds = Worlds(entry.agent, config.compute, entry.temperature, score=config.evaluate.stock)
+    seeds = np.array(test_seeds(config.evaluate.episodes))
+    with Fitness(worlds) as fitness:
+        outcomes = fitness.evaluate(entry.agent.parameters[None], seeds, entry.world)
+    outcomes = Outcomes(*(column[0] for column in outcomes))
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, {field: column.tolist() for field, column in outcomes._asdict().items()})
+    return outcomes
+
+
+def _row(run: Run, entry: _Entry, outcomes: Outcomes) -> Row:
+    task, dream = entry.agent.task, entry.world == "dream"
+    stock = run.config.evaluate.stock and task.score_env is not None
+    return Row(
+        agent=entry.name,
+        world="dream" if dream else "real",
+        game="M's dream" if dream else str(task.score_env if stock else task.env),
+        temperature=entry.temperature if dream else None,
+        success_rate=None if dream or not task.success_key else float(outcomes.successes.mean()),
+        length=float(outcomes.lengths.mean()),
+        **statistics(outcomes.returns),
+    )
+
+
+def statistics(returns: NDArray[np.float64]) -> dict:
+    """Mean, standard deviation, standard error, bootstrap interval and interquartile mean of returns (K,)."""
+    count = len(returns)
+    std = float(returns.std(ddof=1)) if count > 1 else 0.0
+    resampled = stream(1, "evaluate/bootstrap").choice(returns, (RESAMPLES, count)).mean(1)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return {
+        "episodes": count,
+        "mean": float(returns.mean()),
+        "std": std,
+        "sem": std / np.sqrt(count),
+        "interval": (float(low), float(high)),
+        "iqm": interquartile_mean(returns),
+    }
+
+
+def interquartile_mean(values: NDArray[np.float64]) -> float:
+    """Mean of the middle half; values on the quarter marks count in part."""
+    edges = np.arange(len(values) + 1) / len(values)
+    weights = np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0, None)
+    return float((np.sort(values) * weights).sum() / weights.sum())
+
+
+def _episodes(row: Row, outcomes: Outcomes) -> list[dict[str, object]]:
+    """A record an episode."""
+    head: dict[str, object] = {"agent": row.agent, "world": row.world, "game": row.game, "temperature": row.temperature}
+    columns = zip(test_seeds(row.episodes), *outcomes, strict=True)
+    return [
+        head | {"seed": seed, "return": float(score), "steps": int(steps), "success": bool(success)}
+        for seed, score, steps, success in columns
+    ]
+
+
+def _write_csv(path: Path, records: list[dict[str, object]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]))
+    writer.writeheader()
+    writer.writerows(records)
+    with atomic(path) as temporary:
+        temporary.write_text(text.getvalue())
+
+
+def print_table(rows: list[Row]) -> None:
+    """Scores as a table on standard output."""
+    table = Table(title=f"Scores on {rows[0].episodes} test episodes")
+    for heading in ("agent", "world", "tau", "mean +- std", "95 % interval", "IQM", "success", "steps"):
+        table.add_column(heading, justify="left" if heading in ("agent", "world") else "right")
+    for row in rows:
+        table.add_row(
+            row.agent,
+            row.game,
+            "" if row.temperature is None else f"{row.temperature:g}",
+            f"{row.mean:.1f} +- {row.std:.1f}",
+            f"{row.interval[0]:.1f} .. {row.interval[1]:.1f}",
+            f"{row.iqm:.1f}",
+            "" if row.success_rate is None else f"{row.success_rate:.0%}",
+            f"{row.length:.0f}",
+        )
+    Console(width=110 if not Console().is_terminal else None).print(table)

@@ -1,0 +1,33 @@
+"""All stages in order."""
+
+from collections.abc import Callable
+
+from worldmodels.collect import collect_rollouts
+from worldmodels.evaluate import evaluate
+from worldmodels.evolution.train import train_controller
+from worldmodels.memory.train import train_memory
+from worldmodels.metrics import say
+from worldmodels.render import render_dream, render_real, write_report
+from worldmodels.runs import Run
+from worldmodels.vision.train import train_vision
+
+
+def run_pipeline(run: Run) -> None:
+    """Run all stages of a run in order, skipping what is finished, and write its report.
+
+    Can be killed and called again at any time.
+    """
+    controllers = list(run.config.controllers)
+    stages: list[tuple[str, Callable[[], object]]] = [
+        ("Collect rollouts", lambda: collect_rollouts(run)),
+        ("Train V", lambda: train_vision(run)),
+        ("Train M", lambda: train_memory(run)),
+        *((f"Evolve C ({name})", lambda name=name: train_controller(run, name)) for name in controllers),
+        ("Evaluate", lambda: evaluate(run)),
+        *((f"Film {name} in the game", lambda name=name: render_real(run, name)) for name in controllers),
+        *((f"Film {name} dreaming", lambda name=name: render_dream(run, name)) for name in controllers),
+        ("Report", lambda: write_report(run)),
+    ]
+    for number, (title, stage) in enumerate(stages, 1):
+        say(f"[{number}/{len(stages)}] {title}")
+        stage()
