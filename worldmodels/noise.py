@@ -19,11 +19,11 @@ def _mix(x: Tensor) -> Tensor:
 
 def uniform(seed: Int[Tensor, " b"], step: Int[Tensor, " b"], count: int) -> Float[Tensor, "b {count}"]:
     """`count` numbers in (0, 1), uniform, for each lane's 64-bit seed and step."""
-    low, high = seed.to(torch.int32), (seed >> 32).to(torch.int32)
+    low, high = seed.to(torch.int32, copy=True), (seed >> 32).to(torch.int32)
     key = _mix(_mix(_mix(low) + high) + step.to(torch.int32) * _GOLDEN)[:, None]
     index = torch.arange(1, count + 1, dtype=torch.int32, device=seed.device) * _GOLDEN
     bits = _mix(_mix(index ^ key) + key)
-    return ((bits >> 8) & 0xFFFFFF).float().add_(0.5).mul_(2.0**-24)
+    return ((bits >> 9) & 0x7FFFFF).float().add_(0.5).mul_(2.0**-23)  # 23 bits: with 24, the largest rounds to 1
 
 
 def normal(uniforms: Float[Tensor, "b n2"]) -> Float[Tensor, "b n2"]:

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from worldmodels.options import identity, load_config, to_dict, write_yaml
 
 SCHEMA = 1
 """Version of the layout of runs and checkpoints."""
+CLOCK = "clock.json"
 PACKAGES = ("worldmodels", "torch", "gymnasium", "box2d", "vizdoom", "cma", "ray", "pylance", "numpy")
 
 
@@ -99,6 +101,11 @@ class Stage:
         """The options that the stage was begun with, as plain data."""
         return dict(read_json(self.folder / "options.json")["options"])
 
+    def seconds(self) -> float:
+        """Wall-clock time spent in the stage, without that of processes which were killed."""
+        path = self.folder / CLOCK
+        return float(read_json(path)["seconds"]) if path.exists() else 0.0
+
     def fingerprint(self) -> str:
         """Digest that names a finished stage's result: its options, what it was made from, and its files."""
         self.summary()
@@ -125,7 +132,11 @@ class Stage:
             else:
                 write_json(self.folder / "options.json", made_from | {"versions": versions()})
             self.record()
-            yield
+            begin = time.monotonic()
+            try:
+                yield
+            finally:
+                write_json(self.folder / CLOCK, {"seconds": self.seconds() + time.monotonic() - begin})
 
     def reopen(self) -> None:
         """Take back `done.json`, because more of the same is asked for."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,7 +25,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], **metadata: object) 
         save_file(content, str(temporary), metadata={"metadata": json.dumps(metadata, sort_keys=True)})
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata of a file; UserError if it is missing, damaged or no safetensors file."""
     try:
         if path.stat().st_size > MAX_BYTES:

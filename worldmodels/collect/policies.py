@@ -44,7 +44,7 @@ class Noise:
 
     def act(self, frame: NDArray[np.uint8]) -> Actions:
         """The next action."""
-        action = self._squash((self._mean + self._state)[None])[0]
+        action = self._squash((self._mean + self._state).astype(np.float32)[None])[0]
         fresh = self._random.standard_normal(len(self._mean))
         rho = self._correlation
         self._state = rho * self._state + math.sqrt(1 - rho * rho) * fresh  # keeps the variance at 1

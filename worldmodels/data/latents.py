@@ -3,6 +3,7 @@
 Plain memory-mapped arrays, a row a step: sequences of any length are read without a copy of the whole in memory.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +111,14 @@ def _open(folder: Path, rows: int, config: VisionConfig, action_dim: int) -> dic
     }
     if (folder / "progress.json").exists():
         return {name: open_memmap(folder / f"{name}.npy", mode="r+") for name in shapes}
-    return {
-        name: open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
-        for name, (shape, dtype) in shapes.items()
-    }
+    arrays = {}
+    for name, (shape, dtype) in shapes.items():
+        path = folder / f"{name}.npy"
+        arrays[name] = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        # take the space now: on a full disk, a write to mapped memory ends in a signal
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return arrays
 
 
 @torch.inference_mode()

@@ -79,7 +79,8 @@ class _Evolution:
             if checksum(self.cmaes.ask()) != entry.samples:
                 raise UserError(
                     f"Evolution in {self.stage.folder} cannot go on here: generation {entry.generation} "
-                    "comes out otherwise than on the machine where it began. Go on there, or delete the folder to evolve again."
+                    "comes out otherwise than on the machine where it began. Go on there, or "
+                    "delete the folder to evolve again."
                 )
             self.cmaes.tell(np.array(entry.fitness))
             if entry.validation:
@@ -125,7 +126,8 @@ class _Evolution:
         if np.ptp(returns) == 0:
             bar.say(
                 f"C {self.name}: all {len(returns)} candidates of generation {entry.generation} did "
-                "equally well, so nothing was learned from it: give episodes more steps, more patience, or a larger sigma0."
+                "equally well, so nothing was learned from it: give episodes more steps, "
+                "more patience, or a larger sigma0."
             )
         if entry.validation:
             score, spread = float(np.mean(entry.validation)), float(np.std(entry.validation))

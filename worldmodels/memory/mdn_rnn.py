@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from worldmodels.config import MemoryConfig
+from worldmodels.errors import UserError
 from worldmodels.memory.mixture import Mixture, mixture_from, negative_log_likelihood
 from worldmodels.tensors import load_tensors, load_weights, save_tensors
 
@@ -80,7 +81,7 @@ class MDNRNN(nn.Module):
     def initial_state(self, batch: int) -> State:
         """The state in which an episode begins: zeros (B, H)."""
         zeros = torch.zeros(batch, self.config.hidden, device=self.head.weight.device)
-        return State(zeros, zeros)
+        return State(zeros, zeros.clone())  # of their own, for those who write into them
 
     def forward(
         self,
@@ -150,11 +151,16 @@ def save_memory(path: Path, model: MDNRNN, **metadata: Any) -> None:
 def load_memory(path: Path, config: MemoryConfig) -> MDNRNN:
     """M in evaluation mode from its weights; UserError if they are damaged or of other sizes."""
     tensors, metadata = load_tensors(path)
-    sizes = [int(str(metadata.get(name, 0))) for name in ("latent_dim", "action_dim")]
-    model = MDNRNN(config, *sizes)
+    sizes = [metadata.get(name) for name in ("latent_dim", "action_dim")]
+    latent_dim, action_dim = (size if isinstance(size, int) and 0 < size <= MAX_SIZE else 0 for size in sizes)
+    if not latent_dim or not action_dim:
+        raise UserError(f"{path} does not hold an M: it says nothing sensible about the sizes of z and of an action.")
+    model = MDNRNN(config, latent_dim, action_dim)
     load_weights(model, tensors | {ZERO_BIAS: model.state_dict()[ZERO_BIAS]}, path)
     return model.eval()
 
 
+MAX_SIZE = 4096
+"""A file that asks for a larger z or action is damaged."""
 ZERO_BIAS = "lstm.bias_hh_l0"
 """torch's second bias vector, which is held at zero and not saved."""

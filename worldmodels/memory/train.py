@@ -79,7 +79,7 @@ class _Training:
         load_weights(self.model, weights, path)
         load_optimizer(self.optimizer, tensors)
         self.state = State(tensors["state.h"], tensors["state.c"])
-        self.step, self.best = int(str(metadata["step"])), float(str(metadata["best"]))
+        self.step, self.best = int(metadata["step"]), float(metadata["best"])
 
     def run(self) -> None:
         """All steps that are left."""
@@ -102,7 +102,7 @@ class _Training:
                     bar.advance(0, f"nll {values['nll']:.3f}")
                 if self.step % config.validate_every == 0 or self.step == total:
                     self._validate(log, bar)
-        self._finish()
+            self._finish(bar)
 
     def _read(self, planned: tuple[int, Pieces]) -> Sequences:
         step, pieces = planned
@@ -142,7 +142,7 @@ class _Training:
         state |= optimizer_tensors(self.optimizer) | {"state.h": self.state.h, "state.c": self.state.c}
         save_tensors(self.stage.folder / RESUME, state, step=self.step, best=self.best)
 
-    def _finish(self) -> None:
+    def _finish(self, bar: Bar) -> None:
         model = load_memory(self.stage.folder / WEIGHTS, self.config).to(self.device)
         save_starts(
             self.stage.folder / STARTS,
@@ -150,9 +150,21 @@ class _Training:
         )
         _, metadata = load_tensors(self.stage.folder / WEIGHTS)
         baselines = baseline_nll(self.latents, self.training, self.validation, self.config.mixtures, self.seed)
+        bar.say(verdict(metadata["validation"]["nll"], baselines))
         summary = {"steps": self.config.steps, "baselines": baselines, **metadata}
         self.stage.finish(summary, artefacts=[WEIGHTS, STARTS])
         (self.stage.folder / RESUME).unlink(missing_ok=True)
+
+
+def verdict(nll: float, baselines: dict[str, float]) -> str:
+    """What M's negative log-likelihood says beside the baselines', in a sentence."""
+    compared = f"no change {baselines['no_change']:.3f}, no memory {baselines['no_memory']:.3f}"
+    if nll < min(baselines.values()):
+        return f"M predicts with {nll:.3f} nats a dimension, better than its baselines ({compared})."
+    return (
+        f"M predicts with {nll:.3f} nats a dimension, NO better than its baselines ({compared}): "
+        "train it longer (memory.steps), on more rollouts, or on a better V."
+    )
 
 
 def learning_rate(config: MemoryConfig, step: int) -> float:

@@ -16,7 +16,7 @@ from worldmodels.errors import UserError
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity, typed
 from worldmodels.pictures import grid, to_bytes, write_png
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.tensors import load_tensors, load_weights, save_tensors
@@ -41,12 +41,16 @@ def train_vision(run: Run) -> None:
     stage, config = run.vision, run.config.vision
     with stage.begin(run.made_from(vision=identity(config)), [run.rollouts]):
         if stage.done is None:
-            _Training(run, stage, config, Rollouts(run.rollouts.folder / "episodes.lance")).run()
+            VisionTraining(run).run()
 
 
-class _Training:
-    def __init__(self, run: Run, stage: Stage, config: VisionConfig, rollouts: Rollouts) -> None:
-        self.stage, self.config, self.rollouts, self.seed = stage, config, rollouts, run.config.seed
+class VisionTraining:
+    """A training of V under way: from its beginning, or from where it was last saved."""
+
+    def __init__(self, run: Run) -> None:
+        self.stage, self.config, self.seed = run.vision, run.config.vision, run.config.seed
+        config, rollouts = self.config, Rollouts(run.rollouts.folder / "episodes.lance")
+        self.rollouts = rollouts
         training, validation = rollouts.split(config.validation_fraction)
         self.training_rows = rows_of(rollouts.starts, training)
         self.validation_rows = self._held_out(rows_of(rollouts.starts, validation))
@@ -69,7 +73,7 @@ class _Training:
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         load_weights(self.model, weights, path)
         self.model.load_training_state({name: t.to(self.device) for name, t in tensors.items()})
-        self.step, self.best = int(str(metadata["step"])), float(str(metadata["best"]))
+        self.step, self.best = int(metadata["step"]), float(metadata["best"])
 
     def run(self) -> None:
         """All steps that are left."""
@@ -79,9 +83,9 @@ class _Training:
             MetricsLog(self.stage.folder, self.step) as log,
             progress_bar("V", total * self.config.batch, "frames", self.step * self.config.batch) as bar,
         ):
-            for step, frames in prefetch(self._batch, steps):
+            for step, frames in prefetch(self.batch, steps):
                 self.step = step
-                metrics = self._learn(frames.to(self.device))
+                metrics = self.learn(frames.to(self.device))
                 bar.advance(self.config.batch)
                 if self.step % 50 == 0:
                     values = _numbers(metrics)
@@ -92,11 +96,13 @@ class _Training:
                     self._validate(log, bar)
         self._finish()
 
-    def _batch(self, step: int) -> Tensor:
+    def batch(self, step: int) -> Tensor:
+        """The frames (B, 64, 64, 3) of a step."""
         rows = stream(self.seed, "vision/batch", step).choice(self.training_rows, self.config.batch)
         return torch.from_numpy(self.rollouts.frames(rows))
 
-    def _learn(self, frames: Tensor) -> dict[str, Tensor]:
+    def learn(self, frames: Tensor) -> dict[str, Tensor]:
+        """One step of learning."""
         self.model.train()
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             return self.model.training_step(frames, torch_seed(self.seed, "vision/noise", self.step))
