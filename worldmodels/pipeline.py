@@ -8,6 +8,7 @@ from worldmodels.evolution.train import train_controller
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.render import render_dream, render_real, write_report
+from worldmodels.render.stages import VIDEOS
 from worldmodels.runs import Run
 from worldmodels.vision.train import train_vision
 
@@ -24,10 +25,21 @@ def run_pipeline(run: Run) -> None:
         ("Train M", lambda: train_memory(run)),
         *((f"Evolve C ({name})", lambda name=name: train_controller(run, name)) for name in controllers),
         ("Evaluate", lambda: evaluate(run)),
-        *((f"Film {name} in the game", lambda name=name: render_real(run, name)) for name in controllers),
-        *((f"Film {name} dreaming", lambda name=name: render_dream(run, name)) for name in controllers),
+        *(
+            (f"Film {name} awake", lambda name=name: _film(run, name, "real", render_real))
+            for name in controllers
+        ),
+        *((f"Film {name} dreaming", lambda name=name: _film(run, name, "dream", render_dream)) for name in controllers),
         ("Report", lambda: write_report(run)),
     ]
     for number, (title, stage) in enumerate(stages, 1):
         say(f"[{number}/{len(stages)}] {title}")
         stage()
+
+
+def _film(run: Run, name: str, world: str, render: Callable[[Run, str], None]) -> None:
+    """Film an agent unless that was done since it was last trained."""
+    video = run.folder / VIDEOS / f"{world}-{name}.mp4"
+    trained = run.controller(name).folder / "done.json"
+    if not video.exists() or video.stat().st_mtime < trained.stat().st_mtime:
+        render(run, name)

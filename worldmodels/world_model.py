@@ -44,7 +44,7 @@ class WorldModel:
         """Forget the games of the lanes marked true; `seeds` are those of the games that begin there."""
         keep = (~lanes)[:, None]
         self.state = State(self.state.h * keep, self.state.c * keep)
-        self.seed[lanes] = torch.tensor(seeds)
+        self.seed[lanes] = torch.tensor(seeds, dtype=torch.int64)
         self.step[lanes] = 0
 
     @torch.inference_mode()

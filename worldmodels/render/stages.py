@@ -1,0 +1,81 @@
+"""Videos of a run's agents, under the run's folder `videos`."""
+
+import dataclasses
+from pathlib import Path
+
+from worldmodels.agent import Agent, agent_of_run, load_agent
+from worldmodels.config import ComputeConfig, RenderConfig
+from worldmodels.errors import UserError
+from worldmodels.metrics import say
+from worldmodels.render.dreams import dream_video
+from worldmodels.render.open_loop import open_loop
+from worldmodels.render.real import real_video
+from worldmodels.runs import Run
+
+VIDEOS = "videos"
+
+
+def render_real(run: Run, name: str, checkpoint: Path | None = None) -> None:
+    """Film the run's agent `name`, or that of a checkpoint, in the real game: what it sees, keeps and predicts.
+
+    Writes `videos/real-NAME.mp4`. Raises UserError if the controller is not finished.
+    """
+    name, agent = _cast(run, name, checkpoint)
+    film_real(agent, videos_of(run), name, run.config.render, run.config.compute, run.config.evaluate.stock)
+
+
+def render_dream(run: Run, name: str, checkpoint: Path | None = None) -> None:
+    """Film the dreams of the run's agent `name`, or of a checkpoint's, and what M predicts of a real future.
+
+    Writes `videos/dream-NAME.mp4`, `videos/temperatures-NAME.mp4` and `videos/open-loop-NAME.mp4` and `.png`. Raises
+    UserError if the controller is not finished.
+    """
+    name, agent = _cast(run, name, checkpoint)
+    film_dreams(agent, videos_of(run), name, run.config.render, run.config.compute, run.config.evaluate.stock)
+
+
+def _cast(run: Run, name: str, checkpoint: Path | None) -> tuple[str, Agent]:
+    """Who is filmed, and under which name."""
+    return (name, agent_of_run(run, name)) if checkpoint is None else (checkpoint.name, load_agent(checkpoint))
+
+
+def film_real(
+    agent: Agent, folder: Path, name: str, options: RenderConfig, compute: ComputeConfig, score: bool = True
+) -> None:
+    """The same of any agent, e.g. one of a checkpoint, into any folder; `score`: in the game of the final scores."""
+    real_video(agent, folder / f"real-{name}.mp4", options, compute, title_of(agent, name), score)
+
+
+def film_dreams(
+    agent: Agent, folder: Path, name: str, options: RenderConfig, compute: ComputeConfig, score: bool = True
+) -> None:
+    """The same of any agent, e.g. one of a checkpoint, into any folder."""
+    if not len(agent.starts.first):
+        say(f"The agent {name} carries an untrained M: it has no dreams to film.")
+        return
+    title = title_of(agent, name)
+    dream_video(agent, folder / f"dream-{name}.mp4", options, [options.temperature], options.dreams, title)
+    if options.temperatures:
+        across = min(options.dreams, ACROSS)
+        smaller = dataclasses.replace(options, scale=max(1, options.scale - 1))
+        dream_video(agent, folder / f"temperatures-{name}.mp4", smaller, options.temperatures, across, title)
+    open_loop(agent, folder / f"open-loop-{name}", options, compute, title, score)
+
+
+ACROSS = 4
+"""Dreams a row of the video of several temperatures."""
+
+
+def title_of(agent: Agent, name: str) -> str:
+    """Who is shown."""
+    return f"{agent.task.name}, agent {name}"
+
+
+def videos_of(run: Run) -> Path:
+    """The folder of a run's videos, made if it is new."""
+    folder = run.folder / VIDEOS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    return folder

@@ -1,0 +1,72 @@
+"""A run in words: what it is about, and how far each of its stages is."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from worldmodels.config import Config
+from worldmodels.runs import Run, Stage
+
+UNTOLD = {"latent_dim", "action_dim", "model", "squash"}
+"""Entries of a summary that are options rather than results."""
+
+
+def in_words(config: Config) -> str:
+    """The game, and the sizes of V, M and C."""
+    task, vision, memory = config.task, config.vision, config.memory
+    heads = [name for name, there in (("rewards", memory.reward_head), ("ends", memory.done_head)) if there]
+    kinds = {"z": "z", "zh": "z and h", "zch": "z, c and h"}
+    controllers = "; ".join(
+        f"{name}: in {'the real game' if c.world == 'real' else f'a dream of temperature {c.temperature:g}'}, "
+        f"seeing {kinds[c.inputs]}, {c.population} candidates x {c.rollouts} episodes a generation"
+        for name, c in config.controllers.items()
+    )
+    learns = task.env if task.score_env in (None, task.env) else f"{task.env}, scored in {task.score_env}"
+    return (
+        f"Game: {learns}. V: {vision.model}, {vision.latent_dim} latents. M: an LSTM of {memory.hidden} units, "
+        f"mixtures of {memory.mixtures} Gaussians" + (f", predicting {' and '.join(heads)}" if heads else "") + ". "
+        f"C: linear, evolved by CMA-ES ({controllers}). Seed {config.seed}."
+    )
+
+
+def stage_rows(run: Run) -> list[tuple[str, ...]]:
+    """A row a stage: its name, its state, what it reported, and how long it took where that is recorded."""
+    stages = {
+        "rollouts": run.rollouts,
+        "V": run.vision,
+        "latents": run.latents,
+        "M": run.memory,
+        **{f"C ({name})": run.controller(name) for name in run.config.controllers},
+    }
+    return [_row(name, stage) for name, stage in stages.items()]
+
+
+def _row(name: str, stage: Stage) -> tuple[str, ...]:
+    done = stage.done
+    state = "finished" if done else "begun" if stage.started else "not begun"
+    summary = done["summary"] if done else {}
+    seconds = stage.seconds()
+    told = ", ".join(f"{key} {value}" for key, value in _flat(summary))
+    return name, state, told, duration(seconds) if seconds else ""
+
+
+def _flat(summary: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The numbers of a nested summary, each with its name in words."""
+    for key, value in summary.items():
+        words = f"{prefix}{key}".replace("_", " ")
+        if key in UNTOLD:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{words} ")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield words, f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the two units that matter, e.g. "1 h 20 min"."""
+    whole = round(seconds)
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
