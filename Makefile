@@ -14,10 +14,11 @@ install: .venv/installed ## Set up .venv from requirements.lock.
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "worldmodels needs Python 3.11 to 3.13 (Box2D has no wheels for others): make PYTHON=python3.12 ..." >&2; exit 2; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade "pip>=25"
-	$(BIN)/pip install --quiet --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "Setting up .venv from requirements.lock; this takes a minute or two."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -qq --upgrade "pip>=25"
+	@$(BIN)/pip install -qq --requirement requirements.lock
+	@$(BIN)/pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: install ## Every stage on CarRacing in about 15 minutes; ends with a table and a report.
@@ -37,8 +38,9 @@ lint: install ## ruff and mypy.
 
 lock: ## Write requirements.lock anew from pyproject.toml.
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet --upgrade "pip>=25"
-	.venv-lock/bin/pip install --quiet "setuptools>=77" ".[dev]"
+	.venv-lock/bin/pip install -qq --upgrade "pip>=25"
+	.venv-lock/bin/pip install -qq "torch==2.13.0" "setuptools>=77"
+	.venv-lock/bin/pip install -qq ".[dev]"
 	{ echo "# Made by 'make lock'. torch is whatever build of this version the machine's index offers."; \
 	  .venv-lock/bin/pip freeze --all --exclude worldmodels --exclude pip | sed 's/+cpu//' | grep -vE '^(nvidia-|cuda-|triton)'; } > requirements.lock
 	rm -rf .venv-lock

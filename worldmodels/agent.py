@@ -172,6 +172,8 @@ def load_agent(folder: Path) -> Agent:
 def _check_sizes(agent: Agent, folder: Path) -> None:
     sizes = {
         "V and M disagree on the size of z": (agent.vision.latent_dim, agent.memory.latent_dim),
+        "M and its dreams' starts disagree on the size of z": (agent.memory.latent_dim, agent.starts.mu.shape[1]),
+        "M and its dreams' starts disagree on the size of h": (agent.memory.config.hidden, agent.starts.h.shape[1]),
         "M and the game disagree on the size of an action": (agent.memory.action_dim, agent.squash.dim),
         "C has another number of parameters than its options say": (len(agent.parameters), agent.form.parameters),
     }

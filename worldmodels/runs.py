@@ -127,7 +127,8 @@ class Stage:
             for stale in self.folder.glob(".*.tmp*"):
                 stale.unlink()
             made_from = {"schema": SCHEMA, "options": dict(options), "upstream": upstream}
-            if self.started:
+            is_new = not self.started
+            if not is_new:
                 self._compare(read_json(self.folder / "options.json"), json.loads(json.dumps(made_from)))
             else:
                 write_json(self.folder / "options.json", made_from | {"versions": versions()})
@@ -135,6 +136,10 @@ class Stage:
             begin = time.monotonic()
             try:
                 yield
+            except UserError:
+                if is_new and {path.name for path in self.folder.iterdir()} <= {".lock", "options.json"}:
+                    (self.folder / "options.json").unlink()  # refused before any work: free for other options
+                raise
             finally:
                 write_json(self.folder / CLOCK, {"seconds": self.seconds() + time.monotonic() - begin})
 

@@ -7,7 +7,9 @@ not matter which worker does one, nor whether it is done twice because a worker 
 import atexit
 import collections
 import logging
+import re
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -171,8 +173,9 @@ def start_ray(compute: ComputeConfig) -> Any:
     if compute.ray_address is not None:
         package = str(Path(__file__).parent)
         try:
+            _knock(compute.ray_address)
             ray.init(compute.ray_address, runtime_env={"py_modules": [package]}, **common)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"No Ray cluster answers at compute.ray_address {compute.ray_address}: "
                 "start one with `ray start --head`, or leave the address out."
@@ -189,3 +192,9 @@ def start_ray(compute: ComputeConfig) -> Any:
         **common,
     )
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT, which Ray itself would take minutes to find out."""
+    if found := re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address):
+        socket.create_connection((found[1], int(found[2])), timeout=10).close()

@@ -1,5 +1,7 @@
 """V and M together, following a batch of running games: the world model that an agent carries."""
 
+import copy
+
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
@@ -34,7 +36,9 @@ class WorldModel:
         sample: bool = False,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        self.vision, self.memory, self.inputs, self.sample = vision.to(precision), memory, inputs, sample
+        self.memory, self.inputs, self.sample = memory, inputs, sample
+        # a copy, because `.to` would round the agent's own weights
+        self.vision = vision if precision == torch.float32 else copy.deepcopy(vision).to(precision)
         self.state = memory.initial_state(lanes)
         self.z = torch.zeros(lanes, vision.latent_dim)
         self.seed = torch.zeros(lanes, dtype=torch.int64)

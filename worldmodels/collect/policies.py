@@ -106,12 +106,18 @@ def exploring_policy(config: Config, squash: Squash, seed: int) -> ExploringPoli
     """The policy `config.collect.policy` for the episode with the given seed."""
     random = stream(seed, "collect/actions")
     makers: dict[str, Callable[[], ExploringPolicy]] = {
-        "correlated": lambda: Noise(squash, explore_mean(config.task, squash), config.collect.correlation, random),
+        "correlated": lambda: _correlated_noise(config, squash, random),
         "uniform": lambda: Uniform(squash, random),
         "held": lambda: Held(squash, _bounds(config.collect), random),
         "random_agent": lambda: RandomAgent(config, squash, seed),
     }
     return makers[config.collect.policy]()
+
+
+def _correlated_noise(config: Config, squash: Squash, random: np.random.Generator) -> Noise:
+    """Noise around a mean of the episode's own: M has to see what a car does that is steered in one way for long."""
+    mean = explore_mean(config.task, squash) + config.collect.spread * random.standard_normal(squash.dim)
+    return Noise(squash, mean, config.collect.correlation, random)
 
 
 def explore_mean(task: TaskConfig, squash: Squash) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from pathlib import Path
 
 import lance
 import numpy as np
@@ -74,7 +75,7 @@ def collect_rollouts(run: Run) -> None:
         game.close()
         stage.reopen()
         path = stage.folder / EPISODES
-        _collect(run, len(Rollouts(path)) if path.exists() else 0)
+        _collect(run, _collected(path))
         lance.dataset(str(path)).cleanup_old_versions()
         rollouts = Rollouts(path)
         returns = rollouts.episode_returns()
@@ -85,6 +86,11 @@ def collect_rollouts(run: Run) -> None:
             "squash": dataclasses.asdict(squash),
         }
         stage.finish(summary)
+
+
+def _collected(path: Path) -> int:
+    """Episodes in the data set; none if a kill came before Lance had named its first files in a manifest."""
+    return len(Rollouts(path)) if any(path.glob("_versions/*.manifest")) else 0
 
 
 def recorded_options(config: Config) -> dict[str, object]:

@@ -40,9 +40,9 @@ class Latents:
     def __init__(self, folder: Path) -> None:
         try:
             self.mu, self.logvar, self.action, self.reward, self.terminated = (
-                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in FIELDS
+                open_memmap(folder / f"{name}.npy", mode="r") for name in FIELDS
             )
-            self.starts: NDArray[np.int64] = np.load(folder / "starts.npy", allow_pickle=False)
+            self.starts: NDArray[np.int64] = np.array(open_memmap(folder / "starts.npy", mode="r"))
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{folder} holds no readable latents ({error}): delete it and encode again.") from error
         rows = {len(array) for array in (self.mu, self.logvar, self.action, self.reward, self.terminated)}

@@ -155,8 +155,10 @@ class Rollouts:
         flat = frames.reshape(len(blobs), FRAME_BYTES)
         try:
             for index, blob in enumerate(blobs):
-                content = decoder.decompress(blob.as_buffer(), max_output_size=FRAME_BYTES, allow_extra_data=False)
-                flat[index] = np.frombuffer(content, np.uint8)
+                content = blob.as_buffer()
+                if zstandard.frame_content_size(content) != FRAME_BYTES:
+                    raise ValueError("it is not of 64x64 pixels")
+                flat[index] = np.frombuffer(decoder.decompress(content, allow_extra_data=False), np.uint8)
         except (zstandard.ZstdError, ValueError) as error:
             raise UserError(f"{self.path} holds a damaged frame ({error}): collect the rollouts again.") from error
         return frames

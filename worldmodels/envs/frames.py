@@ -44,6 +44,8 @@ class TaskFrames(gym.Wrapper):
         self.crop, self.image_key, self.render_pixels = crop, image_key, render_pixels
         self.observation_space = gym.spaces.Box(0, 255, SHAPE, np.uint8)
         self._ready_made = False
+        if crop is not None and not (crop[0] < crop[1] and crop[2] < crop[3]):
+            raise UserError(f"task.crop {crop} keeps nothing: rows from, to and columns from, to have to ascend.")
         if not render_pixels:
             self._check(env)
 

@@ -100,16 +100,14 @@ class Fitness:
         trials = (
             # only the candidates that a part needs are sent with it; they are consecutive
             Trial(world, candidates[np.unique(players[part])], players[part] - players[part[0]], played[part], cuts)
-            for part in self._parts(count, world)
+            for part in self._parts(count)
         )
         returns, lengths, successes = Outcomes.join(list(self.pool.map(trials)))
         shape = (len(candidates), len(seeds))
         return Outcomes(returns.reshape(shape), lengths.reshape(shape), successes.reshape(shape))
 
-    def _parts(self, count: int, world: str) -> Iterator[NDArray[np.int64]]:
-        """Consecutive items for one task each: one a worker, unless that leaves lanes of a worker empty."""
-        compute = self.worlds.compute
-        lanes = compute.dream_lanes if world == "dream" else compute.lanes
-        size = max(lanes, -(-count // self.pool.size))
+    def _parts(self, count: int) -> Iterator[NDArray[np.int64]]:
+        """Consecutive items for one task a worker: a task's lanes take items until none is left."""
+        size = -(-count // self.pool.size)
         for first in range(0, count, size):
             yield np.arange(first, min(first + size, count))

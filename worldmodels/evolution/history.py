@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from worldmodels.errors import UserError
 
@@ -33,6 +34,9 @@ class Generation:
     seconds: float
     sigma: float
     validation: list[float] | None = None
+
+
+_GENERATION = TypeAdapter(Generation)
 
 
 def checksum(candidates: NDArray[np.float32]) -> int:
@@ -69,12 +73,12 @@ class History:
 def read_history(folder: Path) -> list[Generation]:
     """The generations of a controller's folder; UserError if the file is damaged before its last line."""
     path = folder / "history.jsonl"
-    lines = path.read_text().split("\n") if path.exists() else [""]
+    lines = path.read_text("utf-8", "replace").split("\n") if path.exists() else [""]
     generations = []
     for number, line in enumerate(lines[:-1]):  # what follows the last line feed is empty, or torn
         try:
-            entry = Generation(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            entry = _GENERATION.validate_python(json.loads(line))
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path} is damaged in line {number + 1}: delete the folder to evolve again.") from error
         if entry.generation != number:
             raise UserError(f"{path} lacks generation {number}: delete the folder to evolve again.")

@@ -64,6 +64,10 @@ class _Evolution:
                         for _ in range(done, total):
                             history.append(self._generation(fitness, log, bar))
             validated = [entry for entry in history.generations if entry.validation]
+            if not validated:
+                raise UserError(
+                    f"None of the {done} generations in {self.stage.folder} was validated: ask for more generations."
+                )
             best = max(validated, key=lambda entry: np.mean(entry.validation or -np.inf))
             summary = {
                 "generations": len(history.generations),
@@ -82,7 +86,13 @@ class _Evolution:
                     "comes out otherwise than on the machine where it began. Go on there, or "
                     "delete the folder to evolve again."
                 )
-            self.cmaes.tell(np.array(entry.fitness))
+            fitness = np.array(entry.fitness)
+            if fitness.shape != (self.config.population,) or not np.isfinite(fitness).all():
+                raise UserError(
+                    f"Generation {entry.generation} in {self.stage.folder} is damaged: "
+                    "delete the folder to evolve again."
+                )
+            self.cmaes.tell(fitness)
             if entry.validation:
                 self.best = max(self.best, float(np.mean(entry.validation)))
 

@@ -37,14 +37,13 @@ class Starts(NamedTuple):
 def gather_starts(latents: Latents, model: MDNRNN, episodes: NDArray[np.int64], count: int, seed: int) -> Starts:
     """Up to `count` first frames and `count` moments drawn evenly over the given episodes."""
     random = stream(seed, "memory/starts")
-    device = model.head.weight.device
     openings = latents.starts[random.permutation(episodes)[:count]]
     zeros = torch.zeros(len(openings), model.config.hidden)
-    groups = [_starts(latents, openings, State(zeros, zeros), True)]
+    groups = [_starts(latents, openings, State(zeros, zeros))]
     chosen = random.permutation(episodes)[: -(-count // MOMENTS_AN_EPISODE)]
     for group in np.array_split(chosen, -(-len(chosen) // 64)):
         rows, state = _walk(latents, model, group, random, seed)
-        groups.append(_starts(latents, rows, State(state.h.to(device).cpu(), state.c.cpu()), False))
+        groups.append(_starts(latents, rows, state))
     merged = Starts(*(torch.cat(parts) for parts in zip(*groups, strict=True)))
     extra = max(0, len(merged.first) - len(openings) - count)
     return Starts(*(tensor[: len(tensor) - extra] for tensor in merged))
@@ -69,9 +68,9 @@ def _walk(
     return np.concatenate(rows), State(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
 
 
-def _starts(latents: Latents, rows: NDArray[np.int64], state: State, first: bool) -> Starts:
+def _starts(latents: Latents, rows: NDArray[np.int64], state: State) -> Starts:
     mu, logvar = (torch.from_numpy(array[rows]) for array in (latents.mu, latents.logvar))
-    return Starts(mu, logvar, state.h, state.c, torch.full((len(rows),), first))
+    return Starts(mu, logvar, state.h, state.c, torch.from_numpy(np.isin(rows, latents.starts)))
 
 
 def save_starts(path: Path, starts: Starts) -> None:
@@ -82,6 +81,19 @@ def save_starts(path: Path, starts: Starts) -> None:
 def load_starts(path: Path) -> Starts:
     """Starts from a file; UserError if it is damaged."""
     tensors, _ = load_tensors(path)
-    if set(tensors) != set(Starts._fields) or len({len(tensor) for tensor in tensors.values()}) != 1:
+    if set(tensors) != set(Starts._fields) or not _fit(starts := Starts(**tensors)):
         raise UserError(f"{path} does not hold the starts of dreams.")
-    return Starts(**{name: t if name == "first" else t.float() for name, t in tensors.items()})
+    return Starts(*(tensor.float() for tensor in starts[:4]), starts.first)
+
+
+def _fit(starts: Starts) -> bool:
+    """Whether shapes and types are those of starts, and all numbers finite."""
+    *numbers, first = starts
+    return (
+        first.ndim == 1
+        and first.dtype == torch.bool
+        and all(tensor.ndim == 2 and len(tensor) == len(first) for tensor in numbers)
+        and starts.mu.shape == starts.logvar.shape
+        and starts.h.shape == starts.c.shape
+        and all(bool(torch.isfinite(tensor.float()).all()) for tensor in numbers)
+    )
