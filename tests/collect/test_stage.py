@@ -1,0 +1,126 @@
+import dataclasses
+from pathlib import Path
+
+import lance
+import numpy as np
+import pytest
+from counting import tiny_config
+
+from worldmodels.collect import collect_rollouts
+from worldmodels.collect.stage import EPISODES, PlayEpisode, episode_seed
+from worldmodels.config import CollectConfig, Config
+from worldmodels.data.rollouts import Rollouts, append_episodes, schema, to_table
+from worldmodels.errors import UserError
+from worldmodels.runs import Run
+from worldmodels.seeds import TRAINING
+
+
+def config_with(**sections: dict) -> Config:
+    config = tiny_config(episodes=5)
+    return dataclasses.replace(
+        config, **{name: dataclasses.replace(getattr(config, name), **options) for name, options in sections.items()}
+    )
+
+
+def collected(folder: Path, config: Config) -> Run:
+    run = Run(folder, config)
+    collect_rollouts(run)
+    return run
+
+
+def rows(run: Run) -> list[dict]:
+    return Rollouts(run.rollouts.folder / EPISODES).data.to_table().to_pylist()
+
+
+def test_more_episodes_later_are_those_of_one_long_collection(tmp_path: Path) -> None:
+    collected(tmp_path / "a", tiny_config(episodes=4))
+    grown = collected(tmp_path / "a", tiny_config(episodes=9))
+    assert rows(grown) == rows(collected(tmp_path / "b", tiny_config(episodes=9)))
+    assert grown.rollouts.summary()["episodes"] == 9
+
+
+def test_fewer_episodes_later_leave_the_collection_as_it_is(tmp_path: Path) -> None:
+    before = rows(collected(tmp_path, tiny_config(episodes=6)))
+    again = collected(tmp_path, tiny_config(episodes=2))
+    assert rows(again) == before
+
+
+def test_the_summary_is_of_all_episodes(tmp_path: Path) -> None:
+    run = collected(tmp_path, tiny_config(episodes=6))
+    rewards = [row["reward"] for row in rows(run)]
+    summary = run.rollouts.summary()
+    assert summary["frames"] == len(rewards)
+    assert summary["mean_return"] == pytest.approx(sum(rewards) / 6, rel=1e-5)
+    assert summary["squash"] == {"low": [-1], "high": [1], "clip": [False], "choices": []}
+
+
+def test_a_recorded_episode_may_have_a_shorter_limit(tmp_path: Path) -> None:
+    run = collected(tmp_path, config_with(collect={"max_steps": 2}))
+    table = rows(run)
+    assert max(row["step"] for row in table) == 1
+    assert all(row["truncated"] or row["terminated"] for row in table if row["step"] == 1)
+
+
+def test_the_same_seed_plays_the_same_episodes_and_another_seed_others(tmp_path: Path) -> None:
+    one, two = collected(tmp_path / "a", tiny_config()), collected(tmp_path / "b", tiny_config())
+    other = collected(tmp_path / "c", dataclasses.replace(tiny_config(), seed=6))
+    assert rows(one) == rows(two)
+    assert rows(one) != rows(other)
+
+
+def test_an_episode_is_a_function_of_its_number() -> None:
+    play = PlayEpisode(tiny_config())
+    first = play(7)
+    play(3)
+    assert np.array_equal(play(7).actions, first.actions)
+    assert first.seed == episode_seed(5, 7)
+    assert first.seed in TRAINING
+
+
+def test_a_first_write_that_was_killed_does_not_stop_the_next_collection(tmp_path: Path) -> None:
+    """Lance writes data files, then the manifest that names them: this is what a kill between the two leaves."""
+    stray = to_table([PlayEpisode(tiny_config())(0)], 0)
+    lance.fragment.write_fragments(stray, str(tmp_path / "a" / "rollouts" / EPISODES), schema=schema(1))
+    assert rows(collected(tmp_path / "a", tiny_config())) == rows(collected(tmp_path / "b", tiny_config()))
+
+
+def test_a_damaged_collection_is_refused_rather_than_added_to(tmp_path: Path) -> None:
+    run = collected(tmp_path, tiny_config(episodes=4))
+    append_episodes(run.rollouts.folder / EPISODES, [PlayEpisode(tiny_config())(9)], 9)
+    with pytest.raises(UserError, match="damaged"):
+        collected(tmp_path, tiny_config(episodes=8))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"task": {"env": "Nowhere-v0"}}, "Nowhere-v0 cannot be made"),
+        ({"task": {"explore_mean": (0.0, 1.0)}, "collect": {"policy": "correlated"}}, "explore_mean has 2 entries"),
+        ({"task": {"squash": ("tanh", "tanh")}}, "names 2 outputs"),
+        ({"collect": {"policy": "held", "hold": (5, 2)}}, "collect.hold is 5 to 2"),
+    ],
+)
+def test_options_that_do_not_fit_the_game_are_refused_and_can_be_mended(
+    tmp_path: Path, options: dict, why: str
+) -> None:
+    with pytest.raises(UserError, match=why):
+        collected(tmp_path, config_with(**options))
+    assert not (tmp_path / "rollouts" / EPISODES).exists()
+    assert len(rows(collected(tmp_path, tiny_config()))) > 0
+
+
+@pytest.mark.parametrize("policy", ["correlated", "uniform", "held", "random_agent"])
+def test_every_policy_collects(tmp_path: Path, policy: str) -> None:
+    config = config_with(collect=dataclasses.asdict(CollectConfig(policy=policy, episodes=3)))
+    table = rows(collected(tmp_path, config))
+    actions = np.array([row["action"][0] for row in table])
+    assert np.abs(actions).max() <= 1
+    assert len(set(actions)) > 1
+
+
+def test_a_random_agents_networks_are_part_of_what_is_recorded(tmp_path: Path) -> None:
+    config = config_with(collect={"policy": "random_agent", "episodes": 2})
+    collected(tmp_path, config)
+    wider = dataclasses.replace(config, memory=dataclasses.replace(config.memory, hidden=9))
+    with pytest.raises(UserError, match=r"memory\.hidden = 8, and 9"):
+        collected(tmp_path, wider)

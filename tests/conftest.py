@@ -1,0 +1,57 @@
+"""Shapes are checked while tests run, one thread computes, and a tiny run of the counting game is at hand."""
+
+import os
+import sys
+from pathlib import Path
+
+import jaxtyping
+
+TESTS = Path(__file__).parent
+sys.path.insert(0, str(TESTS))  # for `counting` and `killing`, which child processes import as well
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+jaxtyping.install_import_hook(
+    [f"worldmodels.{name}" for name in ("vision", "memory", "dream", "controller", "noise", "world_model")],
+    "beartype.beartype",
+)
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from counting import tiny_config  # noqa: E402
+
+from worldmodels.agent import Agent, agent_of_run  # noqa: E402
+from worldmodels.collect import collect_rollouts  # noqa: E402
+from worldmodels.evolution.train import train_controller  # noqa: E402
+from worldmodels.memory.train import train_memory  # noqa: E402
+from worldmodels.runs import Run  # noqa: E402
+from worldmodels.vision.train import train_vision  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Ray starts its servers by forking; what is forked is replaced by them at once and never touches Lance
+    config.addinivalue_line("filterwarnings", "ignore:lance is not fork-safe:UserWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the counting game, all stages; not to be changed."""
+    run = Run(tmp_path_factory.mktemp("tiny") / "run", tiny_config())
+    collect_rollouts(run)
+    train_vision(run)
+    train_memory(run)
+    for name in run.config.controllers:
+        train_controller(run, name)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_agent(tiny_run: Run) -> Agent:
+    """The tiny run's agent."""
+    return agent_of_run(tiny_run, "real")

@@ -1,0 +1,70 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from worldmodels.config import VisionConfig
+from worldmodels.data.latents import FIELDS, Latents, encode, encode_rollouts
+from worldmodels.errors import UserError
+from worldmodels.runs import Run
+from worldmodels.vision import Posterior, VisionModel
+from worldmodels.vision.train import trained_vision
+
+
+@pytest.fixture
+def folder(tiny_run: Run, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_run.latents.folder, tmp_path / "latents")
+    return tmp_path / "latents"
+
+
+def test_latents_are_read_without_a_copy(folder: Path) -> None:
+    latents = Latents(folder)
+    assert isinstance(latents.mu, np.memmap)
+    assert (latents.latent_dim, latents.action_dim, len(latents)) == (5, 1, 12)
+    assert latents.lengths.sum() == len(latents.mu)
+
+
+@pytest.mark.parametrize("name", [*FIELDS, "starts"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "foreign", "short", "pickle"])
+def test_damaged_latents_are_refused(folder: Path, name: str, damage: str) -> None:
+    path = folder / f"{name}.npy"
+    array = np.load(path)
+    path.unlink()
+    if damage == "empty":
+        path.touch()
+    elif damage == "foreign":
+        path.write_bytes(b"PK\x03\x04")
+    elif damage == "short":
+        np.save(path, array[:-1])
+    elif damage == "pickle":
+        np.save(path, np.array([{}], object))
+    with pytest.raises(UserError, match="latents"):
+        Latents(folder)
+
+
+def test_rollouts_are_encoded_once(tiny_run: Run) -> None:
+    before = (tiny_run.latents.folder / "mu.npy").stat().st_mtime_ns
+    encode_rollouts(tiny_run, trained_vision(tiny_run))
+    assert (tiny_run.latents.folder / "mu.npy").stat().st_mtime_ns == before
+
+
+class Broken(VisionModel):
+    def encode(self, frames: Tensor) -> Posterior:
+        return Posterior(torch.full((len(frames), 2), float("nan")), torch.zeros(len(frames), 2))
+
+
+def test_latents_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(UserError, match="not finite"):
+        encode(Broken(VisionConfig(latent_dim=2)), np.zeros((3, 64, 64, 3), np.uint8), torch.device("cpu"))
+
+
+def test_encoding_does_not_depend_on_the_size_of_batches(monkeypatch: pytest.MonkeyPatch, tiny_run: Run) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (10, 64, 64, 3), dtype=np.uint8)
+    vision, cpu = trained_vision(tiny_run), torch.device("cpu")
+    whole, _ = encode(vision, frames, cpu)
+    monkeypatch.setattr("worldmodels.data.latents.BATCH", 3)
+    parts, _ = encode(vision, frames, cpu)
+    assert np.array_equal(whole, parts)

@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worldmodels.errors import UserError
+from worldmodels.evolution.history import Generation, History, checksum, read_history
+
+
+def generation(number: int, validation: list[float] | None = None) -> Generation:
+    return Generation(number, [0.1 * number, -1 / 3], 123 + number, 50, 0.5, 0.1, validation)
+
+
+def written(folder: Path, count: int = 3) -> Path:
+    with History(folder) as history:
+        for number in range(count):
+            history.append(generation(number, [1.0, 2.0] if number % 2 else None))
+    return folder / "history.jsonl"
+
+
+def test_generations_come_back_exactly(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert read_history(tmp_path) == [generation(0), generation(1, [1.0, 2.0]), generation(2)]
+    assert read_history(tmp_path / "none") == []
+
+
+def test_a_history_goes_on_where_it_ended(tmp_path: Path) -> None:
+    written(tmp_path)
+    with History(tmp_path) as history:
+        assert len(history.generations) == 3
+        history.append(generation(3))
+    assert [entry.generation for entry in read_history(tmp_path)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("torn", [1, 10, 60])
+def test_a_torn_last_line_is_dropped(tmp_path: Path, torn: int) -> None:
+    path = written(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-torn])
+    assert len(read_history(tmp_path)) == 2
+    with History(tmp_path) as history:
+        history.append(generation(2))
+    assert path.read_bytes() == content
+
+
+def test_an_unfinished_line_is_dropped_even_if_it_reads_well(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_text(path.read_text() + json.dumps(generation(3).__dict__))
+    assert len(read_history(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "", '{"generation": 1}', "7", "\x00\x00"])
+def test_a_damaged_middle_is_refused(tmp_path: Path, line: str) -> None:
+    path = written(tmp_path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], line, *lines[2:]]) + "\n")
+    with pytest.raises(UserError, match="damaged in line 2"):
+        read_history(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"fitness", b"f\xff\xfeness", 1))
+    with pytest.raises(UserError, match="damaged"):
+        read_history(tmp_path)
+
+
+def test_a_missing_generation_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + lines[2])
+    with pytest.raises(UserError, match="lacks generation 1"):
+        read_history(tmp_path)
+
+
+def test_a_checksum_tells_candidates_apart() -> None:
+    candidates = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert checksum(candidates) == checksum(np.asfortranarray(candidates))
+    assert checksum(candidates) != checksum(np.nextafter(candidates, 9))

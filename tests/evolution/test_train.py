@@ -1,0 +1,172 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worldmodels.agent import CONTROLLER, agent_of_run, blank_agent, load_parameters
+from worldmodels.config import Config, ControllerConfig
+from worldmodels.errors import UserError
+from worldmodels.evolution.fitness import Fitness, Worlds
+from worldmodels.evolution.history import read_history
+from worldmodels.evolution.train import train_controller
+from worldmodels.metrics import read_metrics
+from worldmodels.play import Cuts
+from worldmodels.runs import Run
+from worldmodels.seeds import TRAINING, VALIDATION
+
+
+@pytest.fixture
+def copy(tiny_run: Run, tmp_path: Path) -> Run:
+    """A copy of the tiny run, to be worked on."""
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    return Run(tmp_path / "run", tiny_run.config)
+
+
+def with_controller(config: Config, name: str, **options: object) -> Config:
+    base = config.controllers.get(name, config.controllers["real"])
+    return dataclasses.replace(config, controllers=config.controllers | {name: dataclasses.replace(base, **options)})
+
+
+def evolve(copy: Run, name: str, **options: object) -> Run:
+    run = Run(copy.folder, with_controller(copy.config, name, **options))
+    train_controller(run, name)
+    return run
+
+
+@pytest.mark.parametrize("name", ["real", "dream"])
+def test_the_best_validated_mean_is_kept(tiny_run: Run, name: str) -> None:
+    folder = tiny_run.controller(name).folder
+    history = read_history(folder)
+    assert [bool(entry.validation) for entry in history] == [False, True, False, True]
+    scores = {entry.generation: np.mean(entry.validation) for entry in history if entry.validation}
+    summary = tiny_run.controller(name).summary()
+    assert summary["best_generation"] == max(scores, key=lambda number: scores[number])
+    assert summary["validation"] == pytest.approx(max(scores.values()))
+    assert load_parameters(folder / CONTROLLER).any()
+
+
+def test_the_kept_controller_scores_what_its_validation_says(tiny_run: Run) -> None:
+    agent = agent_of_run(tiny_run, "real")
+    with Fitness(Worlds(agent, tiny_run.config.compute, 1.0)) as fitness:
+        seeds = np.arange(1_000_000, 1_000_003)
+        outcomes = fitness.evaluate(agent.parameters[None], seeds, "real")
+    assert outcomes.returns.mean() == pytest.approx(tiny_run.controller("real").summary()["validation"])
+
+
+def test_every_generation_is_measured(tiny_run: Run) -> None:
+    entries = read_metrics(tiny_run.controller("real").folder)
+    assert [entry["step"] for entry in entries if "mean" in entry] == [1, 2, 3, 4]
+    assert [entry["step"] for entry in entries if "validation" in entry] == [2, 4]
+
+
+def test_a_generation_plays_its_own_training_seeds_and_validation_always_the_same(
+    copy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[tuple[str, int, tuple[int, ...]]] = []
+    original = Fitness.evaluate
+
+    def watched(self: Fitness, candidates: np.ndarray, seeds: np.ndarray, world: str, *cuts: Cuts) -> object:
+        played.append((world, len(candidates), tuple(seeds.tolist())))
+        return original(self, candidates, seeds, world, *cuts)
+
+    monkeypatch.setattr(Fitness, "evaluate", watched)
+    evolve(copy, "asleep", world="dream", generations=4)
+    training = [seeds for world, count, seeds in played if (world, count) == ("dream", 4)]
+    validation = [seeds for world, count, seeds in played if (world, count) == ("real", 1)]
+    assert len(set(training)) == 4
+    assert {seed for seeds in training for seed in seeds} <= set(TRAINING)
+    assert validation == [tuple(VALIDATION[:3])] * 2
+
+
+def test_more_generations_later_go_on(copy: Run) -> None:
+    before = read_history(copy.controller("real").folder)
+    run = evolve(copy, "real", generations=6)
+    after = read_history(run.controller("real").folder)
+    assert after[:4] == before
+    assert len(after) == 6
+    assert run.controller("real").summary()["generations"] == 6
+
+
+def test_fewer_generations_later_change_nothing(copy: Run) -> None:
+    before = (copy.controller("real").folder / CONTROLLER).read_bytes()
+    run = evolve(copy, "real", generations=2)
+    assert run.controller("real").summary()["generations"] == 4
+    assert (run.controller("real").folder / CONTROLLER).read_bytes() == before
+
+
+def test_fewer_generations_than_have_been_played_and_none_validated_is_refused(copy: Run) -> None:
+    evolve(copy, "new", generations=3, validate_every=3)
+    folder = copy.controller("new").folder
+    path = folder / "history.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    (folder / "done.json").unlink()
+    with pytest.raises(UserError, match="None of the 2 generations"):
+        evolve(copy, "new", generations=1, validate_every=3)
+
+
+def test_other_options_are_refused_by_name(copy: Run) -> None:
+    with pytest.raises(UserError, match=r"controller\.population = 4, and 5 is asked for"):
+        evolve(copy, "real", population=5)
+
+
+def test_an_unknown_controller_is_refused(tiny_run: Run) -> None:
+    with pytest.raises(UserError, match=r"no controller imagined in the options of .*: it has real, dream"):
+        train_controller(tiny_run, "imagined")
+
+
+def test_a_history_of_another_evolution_is_refused(copy: Run) -> None:
+    evolve(copy, "new", generations=2)
+    folder = copy.controller("new").folder
+    path = folder / "history.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["samples"] += 1
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match="generation 1 comes out otherwise"):
+        evolve(copy, "new", generations=3)
+
+
+@pytest.mark.parametrize("fitness", [[1.0], [1.0, 2.0, 3.0, float("nan")], ["a"] * 4, [None] * 4, 3.0])
+def test_a_history_with_a_damaged_fitness_is_refused(copy: Run, fitness: object) -> None:
+    evolve(copy, "new", generations=2)
+    path = copy.controller("new").folder / "history.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["fitness"] = fitness
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError):
+        evolve(copy, "new", generations=3)
+
+
+def test_an_agent_with_an_untrained_memory_evolves_in_the_game_but_has_no_dream(copy: Run) -> None:
+    run = evolve(copy, "blank", memory="untrained", generations=2)
+    agent = blank_agent(run, run.config.controllers["blank"])
+    trained = blank_agent(run, run.config.controllers["real"])
+    assert not np.allclose(agent.memory.head.weight.detach(), trained.memory.head.weight.detach())
+    with pytest.raises(UserError, match="has no start"):
+        evolve(copy, "asleep", memory="untrained", world="dream")
+
+
+def test_a_dream_that_nothing_can_be_won_in_is_refused(tiny_run: Run) -> None:
+    agent = blank_agent(tiny_run, ControllerConfig())
+    agent.memory.config = dataclasses.replace(agent.memory.config, reward_head=False, done_head=False)
+    with pytest.raises(UserError, match="predicts neither rewards nor ends"):
+        agent.dream_world(2, 1.0)
+
+
+def test_candidates_are_tried_on_the_same_seeds_and_shaped_by_candidate(tiny_run: Run) -> None:
+    agent = blank_agent(tiny_run, tiny_run.config.controllers["real"])
+    parameters = agent.form.parameters
+    candidates = np.zeros((5, parameters), np.float32)
+    candidates[:, -1] = [-1, -0.5, 0, 0.5, 1]  # the bias alone: a steady action each
+    seeds = np.array([8, 17, 26, 7])  # 9, 9, 9 and 8 steps
+    with Fitness(Worlds(agent, tiny_run.config.compute, 1.0)) as fitness:
+        fitness.pool.size = 3  # as many parts, as if there were three workers
+        outcomes = fitness.evaluate(candidates, seeds, "real")
+        cut = fitness.evaluate(candidates[:2], seeds, "real", Cuts(max_steps=3))
+    steps = np.array([9, 9, 9, 8])
+    expected = steps * (steps - 1) / 2 + np.tanh([[-1], [-0.5], [0], [0.5], [1]]) * steps / 4
+    assert outcomes.returns == pytest.approx(expected, abs=1e-5)
+    assert (outcomes.lengths == steps).all()
+    assert (cut.lengths == 3).all()

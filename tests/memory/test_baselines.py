@@ -1,0 +1,45 @@
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from worldmodels.memory.baselines import fit_mixture, no_change_nll, no_memory_nll
+from worldmodels.memory.mixture import LOG_SIGMA_RANGE
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_no_change_is_a_gaussian_on_the_change() -> None:
+    z, z_test = 5 * normal(4000, 2), 5 * normal(500, 2, seed=1)
+    following, following_test = z + 0.3 + 0.1 * normal(4000, 2, seed=2), z_test + 0.3 + 0.1 * normal(500, 2, seed=3)
+    change, change_test = (following - z).numpy(), (following_test - z_test).numpy()
+    expected = -stats.norm.logpdf(change_test, change.mean(0), change.std(0)).mean()
+    assert no_change_nll(z, following, z_test, following_test) == pytest.approx(expected, rel=1e-4)
+
+
+def test_no_change_on_a_constant_has_a_bounded_likelihood() -> None:
+    z = torch.ones(10, 2)
+    floor = LOG_SIGMA_RANGE[0] + 0.5 * math.log(2 * math.pi)
+    assert no_change_nll(z, z, z, z) == pytest.approx(floor, rel=1e-4)
+
+
+def test_a_mixture_is_found_again() -> None:
+    which = torch.rand(20_000, 1, generator=torch.Generator().manual_seed(9)) < 0.3
+    z = torch.where(which, -4 + 0.5 * normal(20_000, 1), 2 + 1.5 * normal(20_000, 1, seed=1))
+    mixture = fit_mixture(z, 2)
+    order = mixture.mean[0].argsort()
+    assert torch.softmax(mixture.logits[0], 0)[order] == pytest.approx(torch.tensor([0.3, 0.7]), abs=0.02)
+    assert mixture.mean[0][order] == pytest.approx(torch.tensor([-4.0, 2.0]), abs=0.05)
+    assert mixture.log_sigma[0].exp()[order] == pytest.approx(torch.tensor([0.5, 1.5]), abs=0.05)
+
+
+def test_no_memory_of_a_gaussian_is_its_entropy() -> None:
+    nll = no_memory_nll(3 * normal(10_000, 1), 3 * normal(10_000, 1, seed=1), components=5)
+    assert nll == pytest.approx(stats.norm(scale=3).entropy(), abs=0.02)
+
+
+def test_a_constant_dimension_does_not_break_the_fit() -> None:
+    assert math.isfinite(no_memory_nll(torch.ones(100, 1), torch.ones(10, 1), components=5))

@@ -1,0 +1,117 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from worldmodels.agent import CONTROLLER, Agent, agent_of_run, load_agent
+from worldmodels.config import ComputeConfig
+from worldmodels.errors import UserError
+from worldmodels.play import play
+from worldmodels.runs import Run
+from worldmodels.tensors import save_tensors
+
+COMPUTE = ComputeConfig(workers=0, device="cpu", precision="float32")
+SEEDS = np.array([8, 17, 300])
+
+
+@pytest.fixture
+def folder(tiny_agent: Agent, tmp_path: Path) -> Path:
+    tiny_agent.save(tmp_path / "agent")
+    return tmp_path / "agent"
+
+
+def test_a_saved_agent_plays_the_same(tiny_agent: Agent, folder: Path) -> None:
+    loaded = load_agent(folder)
+    assert loaded.digest() == tiny_agent.digest()
+    assert (loaded.task, loaded.squash, loaded.config) == (tiny_agent.task, tiny_agent.squash, tiny_agent.config)
+    assert np.array_equal(returns_of(loaded), returns_of(tiny_agent))
+
+
+def returns_of(agent: Agent) -> np.ndarray:
+    """What the agent earns in the game and in the dream."""
+    worlds = (agent.real_world(2, COMPUTE), agent.dream_world(2, 1.0, max_steps=9))
+    return np.stack([play(world, agent.policy(2, 3), SEEDS).returns for world in worlds])
+
+
+def test_a_checkpoint_holds_nothing_that_could_run(folder: Path) -> None:
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+
+
+def test_another_agent_has_another_name(tiny_agent: Agent, tiny_run: Run) -> None:
+    other = dataclasses.replace(tiny_agent, parameters=tiny_agent.parameters + 1)
+    assert other.digest() != tiny_agent.digest()
+    assert agent_of_run(tiny_run, "real").digest() == tiny_agent.digest()
+
+
+def test_the_agent_of_an_unfinished_controller_is_refused(tiny_run: Run) -> None:
+    with pytest.raises(UserError, match=r"The controller other is missing .* --name other first"):
+        agent_of_run(tiny_run, "other")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "vision.safetensors", "memory.safetensors", "starts.safetensors", CONTROLLER]
+)
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "foreign"])
+def test_a_damaged_file_is_refused_by_name(folder: Path, name: str, damage: str) -> None:
+    path = folder / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes({"empty": b"", "truncated": content[:-7], "foreign": b"\x93NUMPY"}[damage])
+    with pytest.raises(UserError, match=name):
+        load_agent(folder)
+
+
+@pytest.mark.parametrize("name", ["vision", "memory", "starts", "controller"])
+def test_the_file_of_another_part_is_refused(folder: Path, name: str) -> None:
+    other = "starts" if name == "controller" else "controller"
+    shutil.copy(folder / f"{other}.safetensors", folder / f"{name}.safetensors")
+    with pytest.raises(UserError):
+        load_agent(folder)
+
+
+@pytest.mark.parametrize("section", ["task", "squash", "vision", "memory", "controller"])
+@pytest.mark.parametrize("content", [None, 3, {"nonsense": 1}])
+def test_a_damaged_section_is_refused(folder: Path, section: str, content: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {section: content}))
+    with pytest.raises(UserError, match=section):
+        load_agent(folder)
+
+
+def test_another_schema_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"schema": 99}))
+    with pytest.raises(UserError, match="schema 99"):
+        load_agent(folder)
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There is no checkpoint"):
+        load_agent(tmp_path / "none")
+
+
+@pytest.mark.parametrize("parameters", [torch.zeros(3), torch.zeros(2, 2), torch.full((22,), float("nan"))])
+def test_parameters_that_do_not_fit_are_refused(folder: Path, parameters: torch.Tensor) -> None:
+    save_tensors(folder / CONTROLLER, {"parameters": parameters})
+    with pytest.raises(UserError):
+        load_agent(folder)
+
+
+def test_starts_of_another_memory_are_refused(tiny_agent: Agent, folder: Path) -> None:
+    count = len(tiny_agent.starts.mu)
+    wider = tiny_agent.starts._replace(h=torch.zeros(count, 9), c=torch.zeros(count, 9))
+    dataclasses.replace(tiny_agent, starts=wider).save(folder)
+    with pytest.raises(UserError, match="does not fit together"):
+        load_agent(folder)
+
+
+def test_playing_in_bfloat16_leaves_the_agents_weights_as_they_are(tiny_run: Run) -> None:
+    agent = agent_of_run(tiny_run, "real")
+    before = agent.digest()
+    agent.real_world(1, dataclasses.replace(COMPUTE, precision="bfloat16"))
+    assert agent.digest() == before

@@ -1,0 +1,231 @@
+"""The scripts: options in, a sentence and exit status 2 for whatever is wrong."""
+
+import dataclasses
+import errno
+import runpy
+import subprocess
+import sys
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from counting import tiny_config
+
+from worldmodels.cli import guarded
+from worldmodels.config import Config, ControllerConfig
+from worldmodels.errors import UserError
+from worldmodels.options import load_config, write_yaml
+from worldmodels.runs import Run, stored_options
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+STAGES = ["collect_rollouts", "train_vision", "train_memory", "train_controller"]
+
+
+class Said(typing.NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Call a script in this process."""
+
+    def called(script: str, *arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        status = 0
+        try:
+            runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+        except SystemExit as error:
+            status = int(error.code or 0)
+        return Said(status, *capsys.readouterr())
+
+    return called
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The tiny run's options in a YAML file."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(write_yaml(tiny_config()))
+    return path
+
+
+def assert_refused(said: Said, why: str) -> None:
+    """One sentence on standard error, and exit status 2."""
+    assert said.status == 2
+    assert why in said.err
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err
+
+
+def results(folder: Path) -> list[str]:
+    """Files in a run that look like work that was done."""
+    aside = {".lock", "config.yaml", "clock.json"}
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in aside)
+
+
+def test_the_stages_in_order_make_an_agent(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert call("collect_rollouts", "--run", run, "--config", tiny).status == 0
+    for script in ("train_vision", "train_memory"):
+        assert call(script, "--run", run).status == 0
+    assert call("train_controller", "--run", run, "--name", "dream").status == 0
+    assert Run(run, tiny_config()).controller("dream").summary()["generations"] == 4
+
+
+def test_flags_win_over_files_and_files_over_what_the_run_recorded(
+    call: Callable[..., Said], tiny: Path, tmp_path: Path
+) -> None:
+    run, more = tmp_path / "run", tmp_path / "more.yaml"
+    more.write_text("collect: {episodes: 3}\nmemory: {hidden: 11}\nvision: {batch: 3}")
+    call("collect_rollouts", "--run", run, "--config", tiny, more, "--collect.episodes", 2)
+    stored = load_config([], stored_options(run))
+    assert (stored.collect.episodes, stored.memory.hidden, stored.vision.batch) == (2, 11, 3)
+    assert stored.task == tiny_config().task
+    call("collect_rollouts", "--run", run, "--config", more)
+    assert load_config([], stored_options(run)).collect.episodes == 3
+
+
+@pytest.mark.parametrize("script", STAGES[1:])
+def test_a_missing_earlier_stage_is_named(call: Callable[..., Said], tiny: Path, tmp_path: Path, script: str) -> None:
+    assert_refused(call(script, "--run", tmp_path / "run", "--config", tiny), "is missing")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("script", STAGES)
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("vision: {latent: 3}", "no option `latent`; did you mean `latent_dim`?"),
+        ("vision: {steps: 0}", "vision.steps: input should be greater than or equal to 1, but it is 0"),
+        ("- 1", "not a single list"),
+    ],
+)
+def test_wrong_options_are_refused(call: Callable[..., Said], tmp_path: Path, script: str, text: str, why: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    assert_refused(call(script, "--run", tmp_path / "run", "--config", tmp_path / "c.yaml"), why)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_file_is_refused(call: Callable[..., Said], tmp_path: Path) -> None:
+    assert_refused(call("collect_rollouts", "--run", tmp_path / "run", "--config", "carracing"), "no config carracing")
+
+
+def test_a_wrong_flag_is_refused(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:
+    common = ("collect_rollouts", "--run", tmp_path / "run", "--config", tiny)
+    assert_refused(call(*common, "--collect.correlation", 2), "collect.correlation: input should be less than 1")
+    for wrong in (["--collect.episode", 3], ["--collect.episodes", "many"], ["--collect.policy", "lazy"]):
+        said = call(*common, *wrong)
+        assert said.status == 2
+        assert "Traceback" not in said.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_controller_is_refused(call: Callable[..., Said], tiny_run: Run) -> None:
+    before = results(tiny_run.folder)
+    assert_refused(call("train_controller", "--run", tiny_run.folder, "--name", "imagined"), "it has real, dream")
+    assert results(tiny_run.folder) == before
+
+
+def test_a_folder_that_cannot_be_made_is_refused(call: Callable[..., Said], tiny: Path) -> None:
+    assert_refused(call("collect_rollouts", "--run", tiny / "run", "--config", tiny), "cannot be made")
+
+
+def test_a_damaged_run_is_refused(call: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("vision: [")
+    for script in STAGES:
+        assert_refused(call(script, "--run", tmp_path), "config.yaml cannot be read as YAML")
+
+
+def test_an_address_without_ray_is_refused(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:
+    flags = ("--compute.workers", 2, "--compute.ray-address", "127.0.0.1:1")
+    said = call("collect_rollouts", "--run", tmp_path / "run", "--config", tiny, *flags)
+    assert_refused(said, "No Ray cluster answers at compute.ray_address 127.0.0.1:1")
+    assert results(tmp_path / "run") == []
+
+
+def test_an_unknown_game_is_refused_and_can_be_mended(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:
+    common = ("collect_rollouts", "--run", tmp_path / "run", "--config", tiny)
+    assert_refused(call(*common, "--task.env", "Nowhere-v0"), "The game Nowhere-v0 cannot be made")
+    assert results(tmp_path / "run") == []
+    assert call(*common).status == 0
+
+
+def test_an_unknown_vision_model_is_refused_and_can_be_mended(
+    call: Callable[..., Said], tiny: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    call("collect_rollouts", "--run", run, "--config", tiny)
+    assert_refused(call("train_vision", "--run", run, "--vision.model", "gan2"), "There is no vision model gan2")
+    assert call("train_vision", "--run", run, "--vision.model", "counter").status == 0
+
+
+def test_a_device_that_is_not_there_is_refused(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    call("collect_rollouts", "--run", run, "--config", tiny)
+    assert_refused(
+        call("train_vision", "--run", run, "--compute.device", "abacus"), "compute.device: abacus is not usable"
+    )
+
+
+def test_a_script_of_its_own_process_ends_with_status_2_and_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, SCRIPTS / "train_vision.py", "--run", "run"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert_refused(Said(said.returncode, said.stdout, said.stderr), "run scripts/collect_rollouts.py first")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_option_stands_in_a_scripts_help(call: Callable[..., Said]) -> None:
+    helped = "".join(call(script.stem, "--help", "--run", "x").out for script in sorted(SCRIPTS.glob("*.py")))
+    missing = []
+    for section, kind in typing.get_type_hints(Config).items():
+        if section == "controllers":
+            section, kind = "controllers.real", ControllerConfig
+        # keyword arguments have flags only for the keys that a preset gives them
+        fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+        names = [field.name for field in fields if not field.name.endswith("kwargs")] or [""]
+        flags = [f"--{section}.{name}".rstrip(".").replace("_", "-") for name in names]
+        missing += [flag for flag in flags if flag not in helped]
+    assert missing == []
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in SCRIPTS.glob("*.py")))
+def test_every_script_helps(call: Callable[..., Said], script: str) -> None:
+    said = call(script, "--help", "--run", "x")
+    assert said.status == 0
+    assert "--run" in said.out
+
+
+def guard(error: BaseException, capsys: pytest.CaptureFixture[str]) -> Said:
+    def work() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        guarded(work)
+    return Said(int(ended.value.code or 0), *capsys.readouterr())
+
+
+def test_errors_for_people_become_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(guard(UserError("The cat is out."), capsys), "The cat is out.")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT])
+def test_a_full_or_forbidden_disk_is_a_sentence(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(guard(OSError(number, "No room", "/x/y"), capsys), "/x/y cannot be written: No room")
+
+
+def test_a_stop_by_hand_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    said = guard(KeyboardInterrupt(), capsys)
+    assert (said.status, said.err.count("\n")) == (130, 1)
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    def work() -> None:
+        raise OSError(errno.EBADF, "a bug")
+
+    with pytest.raises(OSError, match="a bug"):
+        guarded(work)

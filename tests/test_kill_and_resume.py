@@ -1,0 +1,88 @@
+"""A stage that is killed at any moment and called again leaves exactly what an undisturbed one leaves."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from counting import tiny_config
+from killing import contents, run_stage
+
+CONFIG = tiny_config()
+FOLDERS = {
+    "collect": ["rollouts"],
+    "vision": ["vision"],
+    "memory": ["latents", "memory"],
+    "real": ["controllers/real"],
+    "dream": ["controllers/dream"],
+}
+STRIDE = {"memory": 3}
+"""Only every third of M's many moments is tried."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
+    """Undisturbed stages, each folder as it was before its stage, and the moments at which a stage can be killed."""
+    root = tmp_path_factory.mktemp("finished")
+    run, moments = root / "run", {}
+    run.mkdir()
+    for stage in FOLDERS:
+        shutil.copytree(run, root / f"before {stage}")
+        moments[stage] = run_stage(run, CONFIG, stage)
+    return root, moments
+
+
+def left(run: Path, stage: str) -> dict[str, object]:
+    return {folder: contents(run / folder) for folder in FOLDERS[stage]}
+
+
+@pytest.mark.parametrize("stage", FOLDERS)
+def test_the_same_stage_in_another_folder_gives_the_same_bytes(
+    stage: str, finished: tuple[Path, dict[str, int]], tmp_path: Path
+) -> None:
+    root, moments = finished
+    again = tmp_path / "again"
+    shutil.copytree(root / f"before {stage}", again)
+    assert run_stage(again, CONFIG, stage) == moments[stage]
+    assert left(again, stage) == left(root / "run", stage)
+
+
+@pytest.mark.parametrize("stage", FOLDERS)
+def test_a_killed_stage_resumes_to_the_same_bytes(
+    stage: str, finished: tuple[Path, dict[str, int]], tmp_path: Path
+) -> None:
+    root, moments = finished
+    assert moments[stage] >= 8
+    for kill_at in range(1, moments[stage] + 1, STRIDE.get(stage, 1)):
+        killed = tmp_path / f"killed-{kill_at}"
+        shutil.copytree(root / f"before {stage}", killed)
+        run_stage(killed, CONFIG, stage, kill_at)
+        run_stage(killed, CONFIG, stage)
+        assert left(killed, stage) == left(root / "run", stage), f"killed at moment {kill_at}"
+        shutil.rmtree(killed)
+
+
+def test_a_stage_that_is_killed_again_and_again_gets_there(
+    finished: tuple[Path, dict[str, int]], tmp_path: Path
+) -> None:
+    root, _ = finished
+    killed = tmp_path / "killed"
+    shutil.copytree(root / "before real", killed)
+    for _ in range(3):
+        run_stage(killed, CONFIG, "real", kill_at=7)
+    run_stage(killed, CONFIG, "real")
+    assert left(killed, "real") == left(root / "run", "real")
+
+
+@pytest.mark.parametrize("kill_at", [7, 11])
+def test_the_papers_vae_resumes_to_the_same_bytes(
+    kill_at: int, finished: tuple[Path, dict[str, int]], tmp_path: Path
+) -> None:
+    root, _ = finished
+    config = replace(CONFIG, vision=replace(CONFIG.vision, model="vae"))
+    for name in ("straight", "killed"):
+        shutil.copytree(root / "before vision", tmp_path / name)
+    run_stage(tmp_path / "straight", config, "vision")
+    run_stage(tmp_path / "killed", config, "vision", kill_at)
+    run_stage(tmp_path / "killed", config, "vision")
+    assert left(tmp_path / "killed", "vision") == left(tmp_path / "straight", "vision")

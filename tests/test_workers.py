@@ -1,0 +1,100 @@
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worldmodels.config import ComputeConfig
+from worldmodels.errors import UserError
+from worldmodels.workers import Pool, start_ray
+
+HERE = ComputeConfig(workers=0)
+
+
+class Square:
+    """A job that squares, and dies, refuses or fails on some numbers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.closed = folder, False
+
+    def __call__(self, number: int) -> int:
+        if number == 13 and not (self.folder / "died").exists():
+            (self.folder / "died").write_text("once")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == -1:
+            raise UserError("a number below zero")
+        if number == -2:
+            raise ZeroDivisionError("a bug")
+        if number == -3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number * number
+
+    def close(self) -> None:
+        self.closed = True
+        (self.folder / "closed").touch()
+
+
+def test_without_workers_work_is_done_here_and_in_order(tmp_path: Path) -> None:
+    with Pool(partial(Square, tmp_path), HERE) as pool:
+        assert list(pool.map(range(5))) == [0, 1, 4, 9, 16]
+        assert pool.size == 1
+    assert (tmp_path / "closed").exists()
+
+
+def test_without_workers_errors_arrive_as_they_are(tmp_path: Path) -> None:
+    with Pool(partial(Square, tmp_path), HERE) as pool, pytest.raises(UserError, match="below zero"):
+        list(pool.map([1, -1]))
+
+
+def test_an_address_without_ray_is_refused() -> None:
+    with pytest.raises(UserError, match=r"No Ray cluster answers at compute\.ray_address 127\.0\.0\.1:1"):
+        start_ray(ComputeConfig(ray_address="127.0.0.1:1"))
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[ComputeConfig]:
+    compute = ComputeConfig(workers=2)
+    ray = start_ray(compute)
+    yield compute
+    ray.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_ray_workers_keep_the_order_survive_a_death_and_pass_on_errors(
+    two_workers: ComputeConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One test, because Ray takes seconds to start."""
+    monkeypatch.setattr("worldmodels.workers.MAX_FAILURES", 2)
+    with Pool(partial(Square, tmp_path), two_workers) as pool:
+        assert pool.size == 2
+        assert list(pool.map(range(40))) == [n * n for n in range(40)]
+        assert (tmp_path / "died").exists()
+        assert "A worker died at task" in capfd.readouterr().err
+        with pytest.raises(UserError, match=r"^a number below zero$"):
+            list(pool.map([1, -1, 2]))
+        with pytest.raises(ZeroDivisionError, match="a bug"):
+            list(pool.map([1, -2]))
+        assert list(pool.map([5, 6])) == [25, 36]
+        with pytest.raises(UserError, match=r"Workers died 3 times in a row.*repeat the command to go on"):
+            list(pool.map([-3]))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_ray_workers_play_what_one_process_plays(two_workers: ComputeConfig, tiny_run, tiny_agent) -> None:
+    import dataclasses
+
+    from worldmodels.evolution.fitness import Fitness, Worlds
+
+    seeds = np.arange(1, 8)
+    candidates = np.random.default_rng(0).normal(0, 1, (3, tiny_agent.form.parameters)).astype(np.float32)
+    results = []
+    for workers in (0, 2):
+        compute = dataclasses.replace(tiny_run.config.compute, workers=workers)
+        with Fitness(Worlds(tiny_agent, compute, 1.0)) as fitness:
+            for world in ("real", "dream"):
+                results.append(fitness.evaluate(candidates, seeds, world).returns)
+    assert np.allclose(results[0], results[2], atol=1e-6)
+    assert np.allclose(results[1], results[3], atol=1e-4)
