@@ -67,7 +67,7 @@ class CollectConfig:
     correlation: Annotated[float, Field(ge=0, lt=1)] = 0.95
     """Correlation of successive actions of the `correlated` policy."""
     spread: NonNegative = 0.7
-    """Standard deviation, over episodes, of the `correlated` policy's mean around the task's: some drive fast, some brake."""
+    """Standard deviation, over episodes, of the `correlated` policy's own mean: some drive fast, some brake."""
     hold: tuple[Count, Count] = (1, 10)
     """Shortest and longest hold of the `held` policy, in steps; drawn log-uniformly."""
 

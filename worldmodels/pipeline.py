@@ -25,10 +25,7 @@ def run_pipeline(run: Run) -> None:
         ("Train M", lambda: train_memory(run)),
         *((f"Evolve C ({name})", lambda name=name: train_controller(run, name)) for name in controllers),
         ("Evaluate", lambda: evaluate(run)),
-        *(
-            (f"Film {name} awake", lambda name=name: _film(run, name, "real", render_real))
-            for name in controllers
-        ),
+        *((f"Film {name} awake", lambda name=name: _film(run, name, "real", render_real)) for name in controllers),
         *((f"Film {name} dreaming", lambda name=name: _film(run, name, "dream", render_dream)) for name in controllers),
         ("Report", lambda: write_report(run)),
     ]

@@ -1,11 +1,10 @@
 """The one loop in which episodes are played, in the game or in a dream, for fitness, validation and evaluation."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from worldmodels.controller.linear import LinearController, outputs
@@ -37,6 +36,29 @@ class Cuts(NamedTuple):
 
     patience: int | None = None
     max_steps: int | None = None
+
+
+class World(Protocol):
+    """A vector environment whose lanes are reset by mask: `RealWorld`, or a dream's `DreamVectorEnv`.
+
+    Attributes:
+        num_envs: number of lanes B.
+        over: bool (B,), lanes that stand still until they are reset; a lane may be set to true from outside.
+    """
+
+    num_envs: int
+    over: NDArray[np.bool_]
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[NDArray[np.float32], dict]:
+        """Begin episodes in the lanes of `options["reset_mask"]`, each with its own seed."""
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict]:
+        """One step of the lanes that are not over."""
+
+    def close(self) -> None:
+        """Free what the world holds."""
 
 
 class Policy(Protocol):
@@ -87,11 +109,11 @@ class RandomPolicy:
         return np.stack([self._squash.random(random) for random in self._random])
 
 
-def play(world: VectorEnv, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cuts()) -> Outcomes:  # noqa: B008  # immutable
+def play(world: World, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cuts()) -> Outcomes:  # noqa: B008  # immutable
     """Play one episode an item, item i with seed `seeds[i]`, each to its end; a lane that is done takes the next item.
 
     Args:
-        world: an environment whose lanes are reset by mask (`RealWorld`, `DreamVectorEnv`).
+        world: where.
         policy: who acts.
         seeds: (I,).
         cuts: when an episode is given up before its end.
@@ -129,13 +151,14 @@ def play(world: VectorEnv, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts 
             vacant |= waiting >= cuts.patience
         if cuts.max_steps is not None:
             vacant[playing] |= lengths[at] >= cuts.max_steps
+        world.over |= vacant  # what was given up need not be played on
     if not np.isfinite(returns).all():
         raise UserError("An episode's return is not a finite number: the game or M's reward head is damaged.")
     return Outcomes(returns, lengths, successes)
 
 
 def _begin(
-    world: VectorEnv, policy: Policy, fresh: NDArray[np.int64], item: NDArray[np.int64], seeds: NDArray[np.int64]
+    world: World, policy: Policy, fresh: NDArray[np.int64], item: NDArray[np.int64], seeds: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     mask = np.zeros(world.num_envs, bool)
     mask[fresh] = True
@@ -143,8 +166,5 @@ def _begin(
     for lane in fresh:
         lane_seeds[lane] = int(seeds[item[lane]])
         policy.begin(int(lane), int(item[lane]), int(seeds[item[lane]]))
-    features, _ = world.reset(
-        seed=lane_seeds,  # type: ignore[arg-type]  # lanes that go on need no seed
-        options={"reset_mask": mask},
-    )
+    features, _ = world.reset(seed=lane_seeds, options={"reset_mask": mask})
     return features

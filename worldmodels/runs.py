@@ -15,6 +15,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,12 @@ class Stage:
         folder: the stage's folder.
         label: what the stage's result is called in messages, e.g. "V".
         command: the script that makes it, for messages.
-        record: called once the stage is entered, to record the run's options.
+        record: called once the stage is entered, to record the run's options; returns what takes that back.
     """
 
-    def __init__(self, folder: Path, label: str, command: str, record: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, folder: Path, label: str, command: str, record: Callable[[], Callable[[], object]] | None = None
+    ) -> None:
         self.folder, self.label, self.command, self.record = folder, label, command, record
 
     @property
@@ -119,6 +122,8 @@ class Stage:
         inputs, or if another process works in it.
         """
         upstream = {stage.folder.name: stage.fingerprint() for stage in needs}
+        for stage in needs:
+            stage.verify()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -132,16 +137,25 @@ class Stage:
                 self._compare(read_json(self.folder / "options.json"), json.loads(json.dumps(made_from)))
             else:
                 write_json(self.folder / "options.json", made_from | {"versions": versions()})
-            self.record()
+            take_back = self.record() if self.record else None
             begin = time.monotonic()
             try:
                 yield
             except UserError:
                 if is_new and {path.name for path in self.folder.iterdir()} <= {".lock", "options.json"}:
                     (self.folder / "options.json").unlink()  # refused before any work: free for other options
+                    if take_back:
+                        take_back()
                 raise
             finally:
                 write_json(self.folder / CLOCK, {"seconds": self.seconds() + time.monotonic() - begin})
+
+    def verify(self) -> None:
+        """Raise UserError if a file of a finished stage is missing, or is not what it was when the stage finished."""
+        for name, digest in (self.done or {}).get("files", {}).items():
+            path = self.folder / name
+            if not path.is_file() or file_digest(path) != digest:
+                raise UserError(f"{path} is missing or damaged: delete {self.folder} and run {self.command} again.")
 
     def reopen(self) -> None:
         """Take back `done.json`, because more of the same is asked for."""
@@ -248,10 +262,20 @@ class Run:
         """Options that decide a stage's result: its own, with the game and the run's seed."""
         return {"task": identity(self.config.task), "seed": self.config.seed, **options}
 
-    def record(self) -> None:
-        """Keep the options that the run was last used with, so that later stages need only `--run`."""
-        with atomic(self.folder / "config.yaml") as temporary:
-            temporary.write_text(write_yaml(self.config), encoding="utf-8")
+    def record(self) -> Callable[[], object]:
+        """Keep the options that the run was last used with, so that later stages need only `--run`.
+
+        Returns what puts the options back that were kept before.
+        """
+        path = self.folder / "config.yaml"
+        before = path.read_text(encoding="utf-8") if path.exists() else None
+        _write_text(path, write_yaml(self.config))
+        return path.unlink if before is None else partial(_write_text, path, before)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def stored_options(folder: Path) -> dict[str, Any]:

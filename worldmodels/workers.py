@@ -88,7 +88,7 @@ class Pool(Generic[Task, Result]):
         import ray
 
         source = enumerate(tasks)
-        idle = collections.deque(slot for slot in range(self.size) for _ in range(2))  # one task runs, one waits
+        idle = collections.deque(2 * list(range(self.size)))  # a worker may have two tasks: one runs, one waits
         running: dict[Any, tuple[int, Task, int]] = {}
         finished: dict[int, Result] = {}
         again: list[tuple[int, Task]] = []

@@ -89,7 +89,7 @@ class RandomAgent:
         memory = MDNRNN(config.memory, vision.latent_dim, squash.dim).eval()
         form = LinearController(vision.latent_dim + config.memory.hidden, squash.dim, bias=True)
         with torch.no_grad():
-            for parameter in (*vision.parameters(), *memory.parameters()):
+            for parameter in (*vision.parameters(), *(p for p in memory.parameters() if p.requires_grad)):
                 parameter.copy_(spread * torch.randn(parameter.shape, generator=generator))
         self._controller = form.weights(spread * torch.randn(1, form.parameters, generator=generator).numpy())
         self._world_model, self._squash = WorldModel(vision, memory, lanes=1), squash

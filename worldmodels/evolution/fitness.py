@@ -6,12 +6,11 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig
-from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, play
+from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
 from worldmodels.workers import Pool
 
 WorldName = Literal["real", "dream", "blind"]
@@ -45,7 +44,7 @@ class PlayTrials:
 
     def __init__(self, worlds: Worlds) -> None:
         self.worlds = worlds
-        self._made: dict[str, VectorEnv] = {}
+        self._made: dict[str, World] = {}
 
     def __call__(self, trial: Trial) -> Outcomes:
         """Returns, lengths and successes of a trial's episodes."""
@@ -56,7 +55,7 @@ class PlayTrials:
             policy = RandomPolicy(agent.squash, world.num_envs)
         return play(world, policy, trial.seeds, trial.cuts)
 
-    def _world(self, name: WorldName) -> VectorEnv:
+    def _world(self, name: WorldName) -> World:
         if name not in self._made:
             agent, compute = self.worlds.agent, self.worlds.compute
             if name != "dream":

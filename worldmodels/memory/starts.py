@@ -83,7 +83,7 @@ def load_starts(path: Path) -> Starts:
     tensors, _ = load_tensors(path)
     if set(tensors) != set(Starts._fields) or not _fit(starts := Starts(**tensors)):
         raise UserError(f"{path} does not hold the starts of dreams.")
-    return Starts(*(tensor.float() for tensor in starts[:4]), starts.first)
+    return Starts(**{name: t if name == "first" else t.float() for name, t in starts._asdict().items()})
 
 
 def _fit(starts: Starts) -> bool:

@@ -1,0 +1,118 @@
+"""Episodes from a folder of `.npz` files, one an episode, as `numpy.savez_compressed` writes them.
+
+A file holds `frames` or `observations`, `actions`, `rewards`, `terminated` and/or `truncated` (or `dones`, which means
+`terminated`), and may hold `seed`; `Recording` says how they look. Whatever else it holds is not read.
+"""
+
+import hashlib
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from worldmodels.config import TaskConfig
+from worldmodels.data.exchange.recording import Recording, one_line
+from worldmodels.envs.make import make_game
+from worldmodels.errors import UserError
+from worldmodels.runs import file_digest
+
+MAX_BYTES = 4 * 2**30
+"""An episode whose arrays are larger is refused unread: a few kilobytes of zip can claim to be anything."""
+KEYS = ("frames", "observations", "actions", "rewards", "terminated", "truncated", "dones", "seed")
+UNREADABLE = (
+    OSError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What reading a damaged file raises."""
+
+
+class NpzFolder:
+    """The episodes in a folder, in the order of their file names; a `Source`.
+
+    The game that `task` describes decides what their actions have to be.
+
+    Raises:
+        UserError: there is no such folder, it holds no `.npz` file, or the game cannot be made.
+    """
+
+    def __init__(self, folder: Path, task: TaskConfig) -> None:
+        self.files = sorted(folder.glob("*.npz"))
+        if not self.files:
+            what = "holds no .npz files" if folder.is_dir() else "is no folder"
+            raise UserError(f"{folder} {what}: name the folder with one .npz file an episode.")
+        self.names = [str(file) for file in self.files]
+        game = make_game(task)
+        self.squash, self.space = game.get_wrapper_attr("squash"), game.unwrapped.action_space
+        game.close()
+        digests = [f"{file.name}:{file_digest(file)}" for file in self.files]
+        self.identity = {"kind": "npz", "digest": hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]}
+
+    def read(self, number: int) -> Recording:
+        """The episode in a file; UserError if it cannot be read or something is missing."""
+        try:
+            arrays = read_npz(self.files[number])
+            if not {"terminated", "truncated", "dones"} & arrays.keys():
+                raise ValueError("it lacks `terminated` and `truncated`: save how the episode ended")
+            no = np.zeros((), bool)
+            return Recording(
+                _one_of(arrays, "frames", "observations"),
+                _one_of(arrays, "actions"),
+                _one_of(arrays, "rewards"),
+                no if arrays.keys().isdisjoint(("terminated", "dones")) else _one_of(arrays, "terminated", "dones"),
+                arrays.get("truncated", no),
+                arrays.get("seed"),
+            )
+        except UNREADABLE as error:
+            raise UserError(f"{self.names[number]} cannot be imported: {one_line(error)}.") from error
+
+
+def _one_of(arrays: dict[str, NDArray], *keys: str) -> NDArray:
+    """The only one of `keys` that there is."""
+    names = " or ".join(f"`{key}`" for key in keys)
+    found = [arrays[key] for key in keys if key in arrays]
+    if len(found) != 1:
+        raise ValueError(f"it has to hold either {names}, not both" if found else f"it lacks {names}")
+    return found[0]
+
+
+def read_npz(path: Path) -> dict[str, NDArray]:
+    """The arrays of `KEYS` in a file, as plain numbers (nothing is unpickled) and of at most `MAX_BYTES`.
+
+    Raises:
+        one of `UNREADABLE`: the file is damaged, too large, or not plain.
+    """
+    with zipfile.ZipFile(path) as archive:
+        found = {key: f"{key}.npy" for key in KEYS if f"{key}.npy" in archive.namelist()}
+        size = sum(archive.getinfo(name).file_size for name in found.values())
+        if size > MAX_BYTES:
+            raise ValueError(f"its arrays are {size:,} bytes, more than the {MAX_BYTES:,} that an episode may have")
+        return {key: _read_array(archive, name) for key, name in found.items()}
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray:
+    """An array whose header promises no more than the archive declares, which the archive never exceeds."""
+    member = archive.getinfo(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"`{name}` is not compressed as NumPy does it")
+    with archive.open(member) as file:
+        if npy.read_magic(file) != (1, 0):  # a later version's header may be of any length
+            raise ValueError(f"`{name}` is no plain array")
+        shape, _, dtype = npy.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError(f"`{name}` holds Python objects: save plain numbers")
+    if math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"`{name}` is damaged")
+    with archive.open(member) as file:
+        return npy.read_array(file, allow_pickle=False)
