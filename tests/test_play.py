@@ -105,15 +105,17 @@ class Scripted(VectorEnv):
     def __init__(self, rewards: dict[int, list[float]], lanes: int) -> None:
         self.rewards, self.num_envs = rewards, lanes
         self.left: list[Any] = [iter(()) for _ in range(lanes)]
+        self.over = np.ones(lanes, bool)
 
     def reset(self, *, seed: Any = None, options: Any = None) -> Any:
         for lane in np.flatnonzero(options["reset_mask"]):
             self.left[lane] = itertools.chain(self.rewards[seed[lane]], itertools.repeat(0.0))
+            self.over[lane] = False
         return np.zeros((self.num_envs, 0), np.float32), {}
 
     def step(self, actions: Any) -> Any:
         nothing = np.zeros(self.num_envs, bool)
-        rewards = np.array([next(left, 0.0) for left in self.left])
+        rewards = np.array([0.0 if over else next(left) for over, left in zip(self.over, self.left, strict=True)])
         return np.zeros((self.num_envs, 0), np.float32), rewards, nothing, nothing, {"success": nothing}
 
 

@@ -192,3 +192,28 @@ def test_a_finished_run_holds_results_and_no_traces_of_work(tiny_run: Run) -> No
         names = {path.name for path in stage.folder.iterdir()}
         assert not {"resume.safetensors", "progress.json"} & names
         assert not [name for name in names if ".tmp" in name]
+
+
+def test_a_file_that_changed_since_its_stage_finished_is_refused(tmp_path: Path) -> None:
+    vision = Stage(tmp_path / "run" / "vision", "V", "scripts/train_vision.py")
+    with vision.begin({}):
+        (vision.folder / "vision.safetensors").write_bytes(b"weights")
+        vision.finish({}, ["vision.safetensors"])
+    (vision.folder / "vision.safetensors").write_bytes(b"weighty")
+    memory = Stage(tmp_path / "run" / "memory", "M", "scripts/train_memory.py")
+    with (
+        pytest.raises(UserError, match=r"vision\.safetensors is missing or damaged.*scripts/train_vision\.py"),
+        memory.begin({}, [vision]),
+    ):
+        pass
+    assert not memory.folder.exists()
+
+
+def test_options_that_were_refused_are_not_kept(tmp_path: Path) -> None:
+    good, bad = Config(), Config(seed=2)
+    folder = tmp_path / "run"
+    with Run(folder, good).rollouts.begin({}):
+        pass
+    with pytest.raises(UserError, match="no"), Run(folder, bad).vision.begin({}):
+        raise UserError("no")
+    assert stored_options(folder)["seed"] == 1

@@ -20,7 +20,7 @@ def run_pipeline(run: Run) -> None:
     """
     controllers = list(run.config.controllers)
     stages: list[tuple[str, Callable[[], object]]] = [
-        ("Collect rollouts", lambda: collect_rollouts(run)),
+        ("Collect rollouts", lambda: _collect(run)),
         ("Train V", lambda: train_vision(run)),
         ("Train M", lambda: train_memory(run)),
         *((f"Evolve C ({name})", lambda name=name: train_controller(run, name)) for name in controllers),
@@ -32,6 +32,12 @@ def run_pipeline(run: Run) -> None:
     for number, (title, stage) in enumerate(stages, 1):
         say(f"[{number}/{len(stages)}] {title}")
         stage()
+
+
+def _collect(run: Run) -> None:
+    """Collect unless the run's rollouts were imported."""
+    if run.rollouts.done is None or "import" not in run.rollouts.options():
+        collect_rollouts(run)
 
 
 def _film(run: Run, name: str, world: str, render: Callable[[Run, str], None]) -> None:

@@ -142,7 +142,7 @@ class Stage:
             try:
                 yield
             except UserError:
-                if is_new and {path.name for path in self.folder.iterdir()} <= {".lock", "options.json"}:
+                if is_new and {path.name for path in self.folder.iterdir()} <= {".lock", CLOCK, "options.json"}:
                     (self.folder / "options.json").unlink()  # refused before any work: free for other options
                     if take_back:
                         take_back()

@@ -11,7 +11,9 @@ import zstandard
 from worldmodels.collect.policies import exploring_policy
 from worldmodels.config import Config
 from worldmodels.data.rollouts import COMPRESSION_LEVEL, Episode, Rollouts, append_episodes, compress
+from worldmodels.envs.actions import Squash
 from worldmodels.envs.make import make_game
+from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
 from worldmodels.options import identity
 from worldmodels.runs import Run
@@ -65,6 +67,8 @@ def collect_rollouts(run: Run) -> None:
     played it, and how often the collection was interrupted, leaves no trace.
     """
     config, stage = run.config, run.rollouts
+    if stage.started and "import" in stage.options():
+        raise UserError(f"{stage.folder} holds episodes that were imported: collect into a new --run.")
     with stage.begin(run.made_from(**recorded_options(config))):
         done = stage.done
         if done is not None and done["summary"]["episodes"] >= config.collect.episodes:
@@ -77,15 +81,17 @@ def collect_rollouts(run: Run) -> None:
         path = stage.folder / EPISODES
         _collect(run, _collected(path))
         lance.dataset(str(path)).cleanup_old_versions()
-        rollouts = Rollouts(path)
-        returns = rollouts.episode_returns()
-        summary = {
-            "episodes": len(rollouts),
-            "frames": int(rollouts.starts[-1]),
-            "mean_return": float(returns.mean()),
-            "squash": dataclasses.asdict(squash),
-        }
-        stage.finish(summary)
+        stage.finish(summarise(Rollouts(path), squash))
+
+
+def summarise(rollouts: Rollouts, squash: Squash) -> dict[str, object]:
+    """What a finished stage of rollouts reports: its size, and how outputs of C become the game's actions."""
+    return {
+        "episodes": len(rollouts),
+        "frames": int(rollouts.starts[-1]),
+        "mean_return": float(rollouts.episode_returns().mean()),
+        "squash": dataclasses.asdict(squash),
+    }
 
 
 def _collected(path: Path) -> int:

@@ -108,7 +108,7 @@ def _html(block: Block) -> str:
             return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
         case Video(address, caption, _):
             return (
-                f'<figure><video src="{quote(address)}" controls loop muted playsinline preload="metadata"></video>'
+                f'<figure><video src="{quote(address)}" controls autoplay loop muted playsinline></video>'
                 f"<figcaption>{html.escape(caption)}</figcaption></figure>"
             )
         case Listing(title, text):

@@ -6,9 +6,7 @@ A file holds `frames` or `observations`, `actions`, `rewards`, `terminated` and/
 
 import hashlib
 import math
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +22,6 @@ from worldmodels.runs import file_digest
 MAX_BYTES = 4 * 2**30
 """An episode whose arrays are larger is refused unread: a few kilobytes of zip can claim to be anything."""
 KEYS = ("frames", "observations", "actions", "rewards", "terminated", "truncated", "dones", "seed")
-UNREADABLE = (
-    OSError,
-    ValueError,
-    OverflowError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-)
-"""What reading a damaged file raises."""
 
 
 class NpzFolder:
@@ -48,7 +34,7 @@ class NpzFolder:
     """
 
     def __init__(self, folder: Path, task: TaskConfig) -> None:
-        self.files = sorted(folder.glob("*.npz"))
+        self.files = sorted(file for file in folder.glob("*.npz") if file.is_file())
         if not self.files:
             what = "holds no .npz files" if folder.is_dir() else "is no folder"
             raise UserError(f"{folder} {what}: name the folder with one .npz file an episode.")
@@ -56,13 +42,19 @@ class NpzFolder:
         game = make_game(task)
         self.squash, self.space = game.get_wrapper_attr("squash"), game.unwrapped.action_space
         game.close()
-        digests = [f"{file.name}:{file_digest(file)}" for file in self.files]
+        try:
+            digests = [f"{file.name}:{file_digest(file)}" for file in self.files]
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
         self.identity = {"kind": "npz", "digest": hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]}
 
     def read(self, number: int) -> Recording:
         """The episode in a file; UserError if it cannot be read or something is missing."""
         try:
             arrays = read_npz(self.files[number])
+        except Exception as error:  # zipfile, zlib and NumPy raise nearly everything for a damaged file
+            raise UserError(f"{self.names[number]} cannot be read: {one_line(error)}.") from error
+        try:
             if not {"terminated", "truncated", "dones"} & arrays.keys():
                 raise ValueError("it lacks `terminated` and `truncated`: save how the episode ended")
             no = np.zeros((), bool)
@@ -74,8 +66,8 @@ class NpzFolder:
                 arrays.get("truncated", no),
                 arrays.get("seed"),
             )
-        except UNREADABLE as error:
-            raise UserError(f"{self.names[number]} cannot be imported: {one_line(error)}.") from error
+        except ValueError as error:
+            raise UserError(f"{self.names[number]}: {error}.") from error
 
 
 def _one_of(arrays: dict[str, NDArray], *keys: str) -> NDArray:
@@ -91,7 +83,7 @@ def read_npz(path: Path) -> dict[str, NDArray]:
     """The arrays of `KEYS` in a file, as plain numbers (nothing is unpickled) and of at most `MAX_BYTES`.
 
     Raises:
-        one of `UNREADABLE`: the file is damaged, too large, or not plain.
+        ValueError: the file is too large or not plain; a damaged one raises nearly anything.
     """
     with zipfile.ZipFile(path) as archive:
         found = {key: f"{key}.npy" for key in KEYS if f"{key}.npy" in archive.namelist()}

@@ -1,13 +1,12 @@
 """Stage 1 for those who have their rollouts already: episodes from elsewhere, exactly as if they had been collected."""
 
-import dataclasses
 import os
 import shutil
 from pathlib import Path
 
 import lance
 
-from worldmodels.collect.stage import EPISODES, FLUSH_ROWS
+from worldmodels.collect.stage import EPISODES, FLUSH_ROWS, summarise
 from worldmodels.data.exchange.minari import MinariSet
 from worldmodels.data.exchange.npz import NpzFolder
 from worldmodels.data.exchange.recording import Episodes, Source
@@ -47,14 +46,7 @@ def import_rollouts(run: Run, npz: Path | None = None, minari: str | None = None
         path = stage.folder / EPISODES
         if not path.exists():  # it takes its name when it is complete
             _write(episodes, stage.folder / UNFINISHED, path)
-        rollouts = Rollouts(path)
-        summary = {
-            "episodes": len(rollouts),
-            "frames": int(rollouts.starts[-1]),
-            "mean_return": float(rollouts.episode_returns().mean()),
-            "squash": dataclasses.asdict(source.squash),
-        }
-        stage.finish(summary)
+        stage.finish(summarise(Rollouts(path), source.squash))
 
 
 def _source(run: Run, npz: Path | None, minari: str | None) -> Source:
