@@ -59,6 +59,7 @@ def full_run(run: Run) -> Run:
     write_lines(run.vision.folder / "metrics.jsonl", metrics("loss", "reconstruction", "kl", "dead_dimensions"))
     write_lines(run.memory.folder / "metrics.jsonl", metrics("loss", "nll", "reward"))
     write_lines(run.controller("real").folder / "history.jsonl", GENERATIONS)
+    (run.controller("real").folder / "clock.json").write_text(json.dumps({"seconds": 125.0}))
     summary = {"baselines": {"no_change": 1.0, "no_memory": 1.4}, "validation": {"nll": 0.6}, "steps": 4000}
     (run.memory.folder / "done.json").write_text(json.dumps({"summary": summary, "fingerprint": "x"}))
     run.evaluation.folder.mkdir()
