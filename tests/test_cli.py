@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import runpy
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from counting import tiny_config
+from safetensors import SafetensorError
 
 from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig
@@ -215,7 +217,16 @@ def test_errors_for_people_become_sentences(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT])
 def test_a_full_or_forbidden_disk_is_a_sentence(number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert_refused(guard(OSError(number, "No room", "/x/y"), capsys), "/x/y cannot be written: No room")
+    expected = f"/x/y cannot be written: {os.strerror(number)}. What is finished is kept"
+    assert_refused(guard(OSError(number, "No room", "/x/y"), capsys), expected)
+
+
+@pytest.mark.parametrize("kind", [OSError, SafetensorError])
+def test_a_full_disk_that_a_library_reports_in_words_is_a_sentence(
+    kind: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = kind("LanceError(IO): No space left on device (os error 28), writer.rs:190")
+    assert_refused(guard(error, capsys), "A file of the run cannot be written: No space left on device")
 
 
 def test_a_stop_by_hand_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

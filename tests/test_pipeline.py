@@ -17,9 +17,9 @@ from counting import (
     terminates,
 )
 
-from worldmodels.collect.stage import EPISODES, episode_seed
+from worldmodels.collect.stage import episode_seed
 from worldmodels.data.latents import Latents
-from worldmodels.data.rollouts import Rollouts
+from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.memory.mdn_rnn import Sequences
 from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
 from worldmodels.runs import Run

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from safetensors import SafetensorError
 
 from worldmodels.agent import read_task
 from worldmodels.config import Config
@@ -46,12 +48,21 @@ def guarded(work: Callable[[], object]) -> None:
         fail(str(error))
     except KeyboardInterrupt:
         fail("Stopped. Repeat the command to go on from what is saved.", 130)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except (OSError, SafetensorError) as error:
+        reason = _cannot_write(error)
+        if reason is None:
             raise
-        fail(
-            f"{error.filename or 'A file'} cannot be written: {error.strerror}. Repeat the command once there is room."
-        )
+        fail(f"{reason}. What is finished is kept: repeat the command once that is mended.")
+
+
+def _cannot_write(error: OSError | SafetensorError) -> str | None:
+    """The sentence for a disk that takes no more, by whatever library it was met; None for other errors."""
+    number, name = getattr(error, "errno", None), getattr(error, "filename", None)
+    if "No space left on device" in str(error):  # Lance and safetensors say it in words only
+        number = errno.ENOSPC
+    if number not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return None
+    return f"{name or 'A file of the run'} cannot be written: {os.strerror(number)}"
 
 
 def fail(sentence: str, status: int = 2) -> None:

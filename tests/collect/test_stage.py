@@ -7,9 +7,9 @@ import pytest
 from counting import tiny_config
 
 from worldmodels.collect import collect_rollouts
-from worldmodels.collect.stage import EPISODES, PlayEpisode, episode_seed
+from worldmodels.collect.stage import PlayEpisode, episode_seed
 from worldmodels.config import CollectConfig, Config
-from worldmodels.data.rollouts import Rollouts, append_episodes, schema, to_table
+from worldmodels.data.rollouts import EPISODES, Rollouts, append_episodes, schema, to_table
 from worldmodels.errors import UserError
 from worldmodels.runs import Run
 from worldmodels.seeds import TRAINING

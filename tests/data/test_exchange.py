@@ -17,11 +17,10 @@ import pytest
 from counting import SEED, shown_action, tiny_config
 
 from worldmodels.collect import collect_rollouts
-from worldmodels.collect.stage import EPISODES
 from worldmodels.data.exchange import export_rollouts, import_rollouts, npz, stage
 from worldmodels.data.exchange.npz import read_npz
 from worldmodels.data.exchange.recording import NO_SEED, action_vectors
-from worldmodels.data.rollouts import Rollouts
+from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.envs.actions import squash_for
 from worldmodels.envs.frames import to_task_frame
 from worldmodels.errors import UserError

@@ -15,12 +15,13 @@ from worldmodels.data.rollouts import (
     Rollouts,
     append_episodes,
     compress,
-    describe,
     rows_of,
     schema,
     split_episodes,
+    summarise,
     to_table,
 )
+from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 
 LENGTHS = [3, 1, 4, 2]
@@ -122,10 +123,11 @@ def test_rows_of_episodes() -> None:
     assert rows_of(np.array([0, 3, 4, 8]), np.array([2, 0])).tolist() == [4, 5, 6, 7, 0, 1, 2]
 
 
-def test_size_for_people(folder: Path) -> None:
-    size = describe(folder)
-    assert (size["episodes"], size["frames"]) == (4, 10)
-    assert 10 * 12_000 < int(str(size["bytes"])) < 20 * 12_300
+def test_summary_of_rollouts(folder: Path) -> None:
+    summary = summarise(Rollouts(folder), Squash((-1.0,), (1.0,), clip=(False,)))
+    assert (summary["episodes"], summary["frames"]) == (4, 10)
+    assert summary["mean_return"] == pytest.approx(np.mean([e.rewards.astype(float).sum() for e in EPISODES]))
+    assert summary["squash"] == {"low": (-1.0,), "high": (1.0,), "clip": (False,), "choices": ()}
 
 
 def refusal(path: Path) -> str:

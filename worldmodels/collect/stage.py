@@ -1,6 +1,5 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +9,16 @@ import zstandard
 
 from worldmodels.collect.policies import exploring_policy
 from worldmodels.config import Config
-from worldmodels.data.rollouts import COMPRESSION_LEVEL, Episode, Rollouts, append_episodes, compress
-from worldmodels.envs.actions import Squash
+from worldmodels.data.rollouts import (
+    COMPRESSION_LEVEL,
+    EPISODES,
+    FLUSH_ROWS,
+    Episode,
+    Rollouts,
+    append_episodes,
+    compress,
+    summarise,
+)
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
@@ -19,10 +26,6 @@ from worldmodels.options import identity
 from worldmodels.runs import Run
 from worldmodels.seeds import TRAINING, stream
 from worldmodels.workers import Pool
-
-EPISODES = "episodes.lance"
-FLUSH_ROWS = 8192
-"""Episodes are written together once they have so many steps."""
 
 
 class PlayEpisode:
@@ -82,16 +85,6 @@ def collect_rollouts(run: Run) -> None:
         _collect(run, _collected(path))
         lance.dataset(str(path)).cleanup_old_versions()
         stage.finish(summarise(Rollouts(path), squash))
-
-
-def summarise(rollouts: Rollouts, squash: Squash) -> dict[str, object]:
-    """What a finished stage of rollouts reports: its size, and how outputs of C become the game's actions."""
-    return {
-        "episodes": len(rollouts),
-        "frames": int(rollouts.starts[-1]),
-        "mean_return": float(rollouts.episode_returns().mean()),
-        "squash": dataclasses.asdict(squash),
-    }
 
 
 def _collected(path: Path) -> int:

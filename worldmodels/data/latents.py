@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from worldmodels.config import VisionConfig
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import Rollouts
+from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
 from worldmodels.runs import Run, read_json, write_json
@@ -75,7 +75,7 @@ def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
     needs = [run.rollouts, run.vision]
     with stage.begin(run.made_from(), needs):
         if stage.done is None:
-            rollouts = Rollouts(run.rollouts.folder / "episodes.lance")
+            rollouts = Rollouts(run.rollouts.folder / EPISODES)
             _encode(rollouts, vision, stage.folder, pick_device(run.config.compute))
             stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, ["mu.npy", "starts.npy"])
             (stage.folder / "progress.json").unlink()

@@ -4,7 +4,7 @@ Row t of an episode holds the frame the agent saw, the action it took, the rewar
 episode ended with it. The frame after the last action is not kept (some games have none).
 """
 
-import json
+import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,17 @@ import pyarrow as pa
 import zstandard
 from numpy.typing import NDArray
 
+from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
 
 # Lance warns at every fork; the only ones here are of programs that Ray starts, which never touch Lance.
 warnings.filterwarnings("ignore", "lance is not fork-safe", UserWarning)
 
+EPISODES = "episodes.lance"
+"""Name of the data set in a stage's folder."""
+FLUSH_ROWS = 8192
+"""Episodes are written together once they have so many steps."""
 COMPRESSION_LEVEL = 3
 FRAME_BYTES = int(np.prod(SHAPE))
 Rows = NDArray[np.integer]
@@ -209,8 +214,11 @@ def rows_of(starts: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[n
     return np.concatenate([np.arange(starts[e], starts[e + 1]) for e in episodes])
 
 
-def describe(path: Path) -> dict[str, object]:
-    """Size of a data set for people: episodes, frames, bytes on disk."""
-    rollouts = Rollouts(path)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return json.loads(json.dumps({"episodes": len(rollouts), "frames": int(rollouts.starts[-1]), "bytes": size}))
+def summarise(rollouts: Rollouts, squash: Squash) -> dict[str, object]:
+    """What a finished stage of rollouts reports: its size, and how outputs of C become the game's actions."""
+    return {
+        "episodes": len(rollouts),
+        "frames": int(rollouts.starts[-1]),
+        "mean_return": float(rollouts.episode_returns().mean()),
+        "squash": dataclasses.asdict(squash),
+    }

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from worldmodels.config import VisionConfig
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import Rollouts, rows_of
+from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
 from worldmodels.errors import UserError
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity, typed
@@ -49,7 +49,7 @@ class VisionTraining:
 
     def __init__(self, run: Run) -> None:
         self.stage, self.config, self.seed = run.vision, run.config.vision, run.config.seed
-        config, rollouts = self.config, Rollouts(run.rollouts.folder / "episodes.lance")
+        config, rollouts = self.config, Rollouts(run.rollouts.folder / EPISODES)
         self.rollouts = rollouts
         training, validation = rollouts.split(config.validation_fraction)
         self.training_rows = rows_of(rollouts.starts, training)

@@ -10,10 +10,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodels.collect.stage import EPISODES
 from worldmodels.data.exchange.minari import data_set_path, library
 from worldmodels.data.exchange.recording import NO_SEED
-from worldmodels.data.rollouts import Rollouts
+from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import lance
 
-from worldmodels.collect.stage import EPISODES, FLUSH_ROWS, summarise
 from worldmodels.data.exchange.minari import MinariSet
 from worldmodels.data.exchange.npz import NpzFolder
 from worldmodels.data.exchange.recording import Episodes, Source
-from worldmodels.data.rollouts import Episode, Rollouts, append_episodes
+from worldmodels.data.rollouts import EPISODES, FLUSH_ROWS, Episode, Rollouts, append_episodes, summarise
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
 from worldmodels.runs import Run
