@@ -120,7 +120,9 @@ def test_a_missing_file_is_refused(call: Callable[..., Said], tmp_path: Path) ->
 def test_a_wrong_flag_is_refused(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:
     common = ("collect_rollouts", "--run", tmp_path / "run", "--config", tiny)
     assert_refused(call(*common, "--collect.correlation", 2), "collect.correlation: input should be less than 1")
-    for wrong in (["--collect.episode", 3], ["--collect.episodes", "many"], ["--collect.policy", "lazy"]):
+    said = call(*common, "--collect.episode", 3)
+    assert_refused(said, "There is no option --collect.episode; did you mean --collect.episodes?")
+    for wrong in (["--collect.episodes", "many"], ["--collect.policy", "lazy"]):
         said = call(*common, *wrong)
         assert said.status == 2
         assert "Traceback" not in said.err

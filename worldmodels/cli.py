@@ -2,10 +2,11 @@
 
 import argparse
 import dataclasses
+import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,18 +93,39 @@ def _parse_and_call(
         fields.append((name, known[name], dataclasses.field(default_factory=partial(getattr, config, name))))
     description = " ".join((stage.__doc__ or "").split("\n\n")[0].split())
     options = dataclasses.make_dataclass("Options", fields, frozen=True)
-    parsed: Any = tyro.cli(options, description=description, config=(tyro.conf.FlagConversionOff,))
-    given = {name: getattr(parsed, name) for name in sections}
-    flags = {n: to_dict(v) if dataclasses.is_dataclass(v) else to_plain(v) for n, v in given.items()}
-    resolved = validate(merge(to_dict(config), flags), "The command line")
+    parsed, unknown = tyro.cli(  # type: ignore[var-annotated]
+        options, description=description, config=(tyro.conf.FlagConversionOff,), return_unknown_args=True
+    )
+    given = to_plain({name: getattr(parsed, name) for name in sections})
+    _refuse(unknown, list(flag_names({"run": None, "config": None, **given, **extras})))
+    resolved = validate(merge(to_dict(config), given), "The command line")
     stage(Run(parsed.run, resolved), **{name: getattr(parsed, name) for name in extras})
 
 
+def _refuse(unknown: Sequence[str], known: Sequence[str]) -> None:
+    """Raise UserError for arguments that no option takes, naming the nearest one."""
+    if not unknown:
+        return
+    flag = next((argument for argument in unknown if argument.startswith("-")), unknown[0]).split("=")[0]
+    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.0)[0]
+    raise UserError(f"There is no option {flag}; did you mean {near}? --help lists all.")
+
+
+def flag_names(options: Mapping[str, Any], prefix: str = "--") -> Iterator[str]:
+    """Flags of nested options, e.g. `--vision.latent-dim`."""
+    for key, value in options.items():
+        name = f"{prefix}{key.replace('_', '-')}"
+        if isinstance(value, Mapping):
+            yield from flag_names(value, f"{name}.")
+        else:
+            yield name
+
+
 def to_plain(value: Any) -> Any:
-    """Nested plain data of a section that is no dataclass itself, such as the controllers by name."""
+    """Nested plain data of a section: a dataclass, the controllers by name, or a single value."""
     if isinstance(value, dict):
-        return {name: to_dict(entry) if dataclasses.is_dataclass(entry) else entry for name, entry in value.items()}
-    return value
+        return {name: to_plain(entry) for name, entry in value.items()}
+    return to_dict(value) if dataclasses.is_dataclass(value) else value
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
