@@ -215,7 +215,7 @@ class ComputeConfig:
     device: str = "auto"
     """Torch device of V's and M's training: `cpu`, `cuda`, or `auto` for a GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of V; `auto` takes bfloat16 where the processor computes in it natively."""
+    """Arithmetic of V, and of M while it learns; `auto` takes bfloat16 where the processor computes in it natively."""
     lanes: Count = 16
     """Games that a worker plays side by side, so that V and M work on batches."""
     dream_lanes: Count = 256

@@ -121,3 +121,13 @@ def test_the_likelihood_of_a_constant_is_bounded() -> None:
     nll.backward()
     assert nll.item() == pytest.approx(LOG_SIGMA_RANGE[0] + 0.5 * math.log(2 * math.pi), rel=1e-5)
     assert torch.isfinite(outputs.grad).all()
+
+
+def test_nll_gradient_is_that_of_finite_differences() -> None:
+    arguments = [torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    z = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+
+    def nll(logits: torch.Tensor, mean: torch.Tensor, log_sigma: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return negative_log_likelihood(Mixture(logits, mean, log_sigma), z)
+
+    assert torch.autograd.gradcheck(nll, (*arguments, z))

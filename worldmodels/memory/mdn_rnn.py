@@ -108,7 +108,7 @@ class MDNRNN(nn.Module):
 
     def predict(self, hidden: Float[Tensor, "*b h"]) -> Prediction:
         """The heads on hidden states."""
-        outputs = self.head(hidden)
+        outputs = self.head(hidden).float()  # mixtures are float32, whatever the network computes in
         size = 3 * self.latent_dim * self.config.mixtures
         heads = list(outputs[..., size:].unbind(-1))
         reward = heads.pop(0) if self.config.reward_head else None

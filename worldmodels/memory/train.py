@@ -19,7 +19,7 @@ from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_s
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity, typed
 from worldmodels.runs import Run, Stage
-from worldmodels.runtime import pick_device
+from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.tensors import load_optimizer, load_tensors, load_weights, optimizer_tensors, save_tensors
 from worldmodels.vision.train import mean_metrics, trained_vision
@@ -62,6 +62,7 @@ class _Training:
         self.stage, self.config, self.latents, self.seed = stage, config, latents, run.config.seed
         self.training, self.validation = training, validation[: config.validation_episodes]
         self.device = pick_device(run.config.compute)
+        self.precision = pick_precision(run.config.compute, self.device)
         torch.manual_seed(torch_seed(self.seed, "memory/weights"))
         self.model = MDNRNN(config, latents.latent_dim, latents.action_dim).to(self.device)
         self.optimizer = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad])
@@ -114,12 +115,13 @@ class _Training:
             group["lr"] = learning_rate(self.config, self.step)
         carried = torch.from_numpy(~pieces.fresh).to(self.device)[:, None]
         state = State(self.state.h * carried, self.state.c * carried)
-        loss, metrics, state = self.model.loss(Sequences(*(tensor.to(self.device) for tensor in batch)), state)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            loss, metrics, state = self.model.loss(Sequences(*(tensor.to(self.device) for tensor in batch)), state)
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_value_(self.model.parameters(), self.config.grad_clip)
         self.optimizer.step()
-        self.state = State(state.h.detach(), state.c.detach())
+        self.state = State(state.h.detach().float(), state.c.detach().float())
         return {name: value.detach() for name, value in metrics.items()}
 
     def _check(self, loss: float) -> None:
