@@ -78,12 +78,20 @@ class Agent:
         make = partial(make_game, self.task, score, render)
         return RealWorld(make, lanes, None if blind else self.world_model(lanes, compute), self.task.success_key)
 
-    def dream_world(self, lanes: int, temperature: float, max_steps: int | None = None) -> DreamVectorEnv:
+    def dream_world(
+        self,
+        lanes: int,
+        temperature: float,
+        max_steps: int | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> DreamVectorEnv:
         """M's dream of the game; UserError if M lacks the heads that make it a game."""
         if self.memory.config.reward_head or self.memory.config.done_head:
             limit = max_steps or self.task.max_steps
             starts = self.starts.only_first()
-            return DreamVectorEnv(self.memory, starts, self.squash, lanes, self.config.inputs, temperature, limit)
+            return DreamVectorEnv(
+                self.memory, starts, self.squash, lanes, self.config.inputs, temperature, limit, precision
+            )
         raise UserError(
             "This M predicts neither rewards nor ends, so nothing can be won in its dream: "
             "train it with memory.reward_head or memory.done_head."

@@ -11,7 +11,9 @@ from worldmodels.dream import DreamVectorEnv
 from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN
+from worldmodels.memory.mixture import sample
 from worldmodels.memory.starts import Starts
+from worldmodels.noise import even, normal, uniform
 
 Z, A, H = 5, 2, 16
 SQUASH = Squash((-1.0,) * A, (1.0,) * A, clip=(False,) * A)
@@ -34,17 +36,19 @@ def dream_of(lanes: int = 4, memory: MDNRNN | None = None, starts: Starts | None
 
 
 def followed(dream: DreamVectorEnv, lane: int, steps: int = 6) -> list[np.ndarray]:
-    """A lane's observation, reward and end at every step, its actions being a function of what it observes."""
+    """A lane's observation, reward and end at every step until it ends, its actions a function of what it observes."""
     observation = dream._observe()
     seen = [observation[lane]]
     for _ in range(steps):
         observation, reward, terminated, truncated, _ = dream.step(np.tanh(observation[:, :A]))
         seen += [observation[lane], reward[lane], terminated[lane], truncated[lane]]
+        if terminated[lane] or truncated[lane]:
+            break
     return seen
 
 
 def same(one: list, other: list) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def with_constant_heads(memory: MDNRNN, **values: float) -> MDNRNN:
@@ -77,14 +81,50 @@ def test_a_dream_does_not_depend_on_when_its_lane_began() -> None:
     assert same(followed(dream, lane=1), expected)
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 3, 8, 64])
-def test_a_dream_in_a_batch_of_another_width_is_the_same_up_to_rounding(lanes: int) -> None:
-    """Kernels round differently by width (and by lane, in widths below 4): bits are promised for equal widths only."""
-    one, other = dream_of(4), dream_of(lanes)
+@pytest.mark.parametrize("lanes", [1, 2, 3, 8, 63, 64, 65, 200])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_dream_in_a_batch_of_another_width_is_the_same_to_the_bit(lanes: int, precision: torch.dtype) -> None:
+    memory = memory_of(done_head=False, restart_input=True)
+    one, other = (dream_of(width, memory, precision=precision) for width in (4, lanes))
     one.reset(seed=[5] * 4)
     other.reset(seed=[5] * lanes)
-    for a, b in zip(followed(one, 0), followed(other, lanes - 1), strict=True):
-        assert np.allclose(a, b, atol=1e-4)
+    for lane in range(0, lanes, 7):
+        assert same(followed(one, 0), followed(other, lane))
+        one.reset(seed=[5] * 4)
+        other.reset(seed=[5] * lanes)
+
+
+def test_a_dream_is_the_same_when_those_beside_it_have_ended() -> None:
+    memory = memory_of(done_head=False)
+    alone, among = dream_of(1, memory), dream_of(200, memory)
+    alone.reset(seed=[9])
+    among.reset(seed=[*range(100, 299), 9])
+    expected = followed(alone, 0, 12)
+    among.over[:150] = True
+    first = followed(among, 199, 6)
+    among.over[150:199] = True  # one block is enough from here on
+    assert same(first + followed(among, 199, 6)[1:], expected)
+
+
+def test_the_simulator_is_m_stepped_one_dream_at_a_time() -> None:
+    memory = memory_of(restart_input=True)
+    dream = dream_of(70, memory, temperature=0.7)
+    dream.reset(seed=list(range(70)))
+    state, z = memory.initial_state(70), dream.z
+    random = np.random.default_rng(3)
+    for step in range(5):
+        lanes = torch.from_numpy(~dream.over)
+        action = random.uniform(-1, 1, (70, A)).astype(np.float32)
+        restart = torch.full((70,), float(step == 0))
+        state = memory.step(z, torch.from_numpy(action), restart, state)
+        expected = memory.predict(state.h)
+        numbers = uniform(torch.arange(70), torch.full((70,), step), Z + even(Z) + 1)
+        z = sample(expected.mixture, 0.7, numbers[:, :Z], normal(numbers[:, Z:-1])[:, :Z])
+        _, reward, terminated, _, _ = dream.step(action)
+        assert torch.allclose(dream.z[lanes], z[lanes], atol=1e-5)
+        assert torch.allclose(dream.state.h[lanes], state.h[lanes], atol=1e-6)
+        assert np.allclose(reward[lanes], expected.reward.detach()[lanes], atol=1e-5)
+        assert (terminated == (lanes & (numbers[:, -1] < torch.sigmoid(expected.done))).numpy()).all()
 
 
 def test_at_temperature_zero_only_the_start_is_drawn() -> None:

@@ -1,4 +1,4 @@
-"""A batch of dreams as a Gymnasium vector environment: M's step, a sample of what it expects, again."""
+"""A batch of dreams as a Gymnasium vector environment."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,19 +7,17 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
+from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from worldmodels.controller.linear import feature_dim, features
+from worldmodels.dream.simulator import Simulator
 from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, State
-from worldmodels.memory.mixture import sample
 from worldmodels.memory.starts import Starts
-from worldmodels.noise import even, normal, uniform
 from worldmodels.real_world import spread_seeds
-
-START_STEP = -1
-"""Step under which the noise of a dream's start is drawn."""
 
 
 class DreamVectorEnv(VectorEnv):
@@ -38,6 +36,7 @@ class DreamVectorEnv(VectorEnv):
         inputs: what C sees: "z", "zh" or "zch".
         temperature: of the mixture; 0 makes the latents deterministic.
         max_steps: step limit.
+        precision: of M's matrix products.
     """
 
     def __init__(
@@ -49,6 +48,7 @@ class DreamVectorEnv(VectorEnv):
         inputs: str = "zh",
         temperature: float = 1.0,
         max_steps: int = 1000,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         if len(starts.mu) == 0:
             raise UserError("A dream has no start: M's stage kept none.")
@@ -60,12 +60,8 @@ class DreamVectorEnv(VectorEnv):
         self.single_action_space = squash.space
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, lanes)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, lanes)
-        self.device = memory.head.weight.device
-        self.state = memory.initial_state(lanes)
-        self.z = torch.zeros(lanes, memory.latent_dim, device=self.device)
-        self.restart = torch.zeros(lanes, device=self.device)
-        self.seed = torch.zeros(lanes, dtype=torch.int64, device=self.device)
-        self.steps = torch.zeros(lanes, dtype=torch.int64, device=self.device)
+        self._simulator = Simulator(memory, starts, lanes, precision)
+        self._steps = np.zeros(lanes, np.int64)
         self.over = np.ones(lanes, bool)
 
     @torch.inference_mode()
@@ -75,47 +71,45 @@ class DreamVectorEnv(VectorEnv):
         """Begin dreams in the lanes of `options["reset_mask"]` (all by default), each with its own seed."""
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)), bool)
         if mask.any():
-            lanes = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
             seeds = [
                 s if s is not None else int(self.np_random.integers(2**62)) for s in spread_seeds(seed, self.num_envs)
             ]
-            self._begin(lanes, torch.tensor(seeds, device=self.device)[lanes])
-            self.over[mask] = False
+            lanes = np.flatnonzero(mask)
+            self._simulator.begin(torch.from_numpy(lanes), torch.tensor(seeds)[lanes])
+            self._steps[mask], self.over[mask] = 0, False
         return self._observe(), {}
-
-    def _begin(self, lanes: torch.Tensor, seeds: torch.Tensor) -> None:
-        width = even(self.memory.latent_dim)
-        numbers = uniform(seeds, torch.full_like(seeds, START_STEP), width + 1)
-        pick = (numbers[:, width] * len(self.starts.mu)).long()
-        mu, logvar, h, c, first = (tensor.to(self.device)[pick] for tensor in self.starts)
-        noise = normal(numbers[:, :width])[:, : self.memory.latent_dim]
-        self.z[lanes] = mu + torch.exp(0.5 * logvar) * noise
-        self.state.h[lanes], self.state.c[lanes] = h, c
-        self.restart[lanes], self.seed[lanes], self.steps[lanes] = first.float(), seeds, 0
 
     @torch.inference_mode()
     def step(
         self, actions: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """One step of every dream."""
-        taken = torch.from_numpy(actions).to(self.device)
-        self.state = State(*self.memory.step(self.z, taken, self.restart, self.state))
-        expected = self.memory.predict(self.state.h)
-        dim = self.memory.latent_dim
-        numbers = uniform(self.seed, self.steps, dim + even(dim) + 1)
-        noise = normal(numbers[:, dim : dim + even(dim)])[:, :dim]
-        self.z = sample(expected.mixture, self.temperature, numbers[:, :dim], noise)
-        self.steps += 1
-        self.restart.zero_()
-        alive = ~self.over
-        rewards = np.ones(self.num_envs) if expected.reward is None else expected.reward.double().cpu().numpy()
-        terminated = np.zeros(self.num_envs, bool)
-        if expected.done is not None:
-            terminated = (numbers[:, -1] < torch.sigmoid(expected.done)).cpu().numpy() & alive
-        truncated = (self.steps >= self.max_steps).cpu().numpy() & alive & ~terminated
+        """One step of every dream that is not over; what is over observes its last state, or zeros, and earns 0."""
+        self._simulator.end(torch.from_numpy(np.flatnonzero(self.over)))
+        lane = self._simulator.lanes
+        events = self._simulator.step(torch.from_numpy(actions).to(lane.device)[lane], self.temperature)
+        alive, under_way = ~self.over, lane.cpu().numpy()
+        self._steps[alive] += 1
+        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
+        rewards[under_way], terminated[under_way] = events.reward.cpu().numpy(), events.done.cpu().numpy()
+        terminated &= alive
+        truncated = (self._steps >= self.max_steps) & alive & ~terminated
         self.over |= terminated | truncated
-        success = np.zeros(self.num_envs, bool)
-        return self._observe(), rewards * alive, terminated, truncated, {"success": success}
+        return self._observe(), rewards * alive, terminated, truncated, {"success": np.zeros(self.num_envs, bool)}
+
+    @property
+    def z(self) -> Float[Tensor, "b z"]:
+        """The present latents; zeros in lanes that are not computed."""
+        return self._by_lane(self._simulator.dreams.z)
+
+    @property
+    def state(self) -> State:
+        """What M remembers; zeros in lanes that are not computed."""
+        dreams = self._simulator.dreams
+        return State(self._by_lane(dreams.h), self._by_lane(dreams.c))
 
     def _observe(self) -> NDArray[np.float32]:
-        return features(self.inputs, self.z, self.state.h, self.state.c).cpu().numpy()
+        dreams = self._simulator.dreams
+        return self._by_lane(features(self.inputs, dreams.z, dreams.h, dreams.c)).numpy()
+
+    def _by_lane(self, rows: Float[Tensor, "n f"]) -> Float[Tensor, "b f"]:
+        return torch.zeros(self.num_envs, rows.shape[1]).index_copy_(0, self._simulator.lanes.cpu(), rows.cpu())

@@ -6,11 +6,13 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig
 from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
+from worldmodels.runtime import pick_precision
 from worldmodels.workers import Pool
 
 WorldName = Literal["real", "dream", "blind"]
@@ -62,8 +64,8 @@ class PlayTrials:
                 blind = name == "blind"
                 self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score, blind=blind)
             else:
-                lanes, temperature = compute.dream_lanes, self.worlds.temperature
-                self._made[name] = agent.dream_world(lanes, temperature)
+                precision = pick_precision(compute, torch.device("cpu"))
+                self._made[name] = agent.dream_world(compute.dream_lanes, self.worlds.temperature, precision=precision)
         return self._made[name]
 
     def close(self) -> None:

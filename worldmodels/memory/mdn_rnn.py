@@ -64,14 +64,14 @@ class MDNRNN(nn.Module):
         self._initialise()
 
     @property
-    def _recurrent(self) -> list[nn.Parameter]:
+    def recurrent(self) -> list[nn.Parameter]:
         """The LSTM's input weights, recurrent weights, and torch's two biases; gates are i, f, g, o."""
         return self.lstm._flat_weights  # type: ignore[return-value]
 
     def _initialise(self) -> None:
         """Glorot weights, one bias vector (torch's second is held at zero), forget gates open."""
         hidden = self.config.hidden
-        input_weight, recurrent_weight, bias, second_bias = self._recurrent
+        input_weight, recurrent_weight, bias, second_bias = self.recurrent
         nn.init.xavier_uniform_(input_weight)
         nn.init.xavier_uniform_(recurrent_weight)
         nn.init.zeros_(bias)
@@ -100,7 +100,7 @@ class MDNRNN(nn.Module):
     ) -> State:
         """The state after one step of B sequences; `predict(state.h)` is what M then expects."""
         inputs = [z, action, restart[:, None]] if self.config.restart_input else [z, action]
-        input_weight, recurrent_weight, bias, _ = self._recurrent
+        input_weight, recurrent_weight, bias, _ = self.recurrent
         gates = F.linear(torch.cat(inputs, -1), input_weight, bias) + F.linear(state.h, recurrent_weight)
         i, f, g, o = gates.chunk(4, -1)
         c = torch.sigmoid(f) * state.c + torch.sigmoid(i) * torch.tanh(g)
