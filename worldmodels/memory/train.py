@@ -65,7 +65,7 @@ class _Training:
         self.precision = pick_precision(run.config.compute, self.device)
         torch.manual_seed(torch_seed(self.seed, "memory/weights"))
         self.model = MDNRNN(config, latents.latent_dim, latents.action_dim).to(self.device)
-        self.optimizer = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad])
+        self.optimizer = torch.optim.Adam((p for p in self.model.parameters() if p.requires_grad), fused=True)
         self.state = self.model.initial_state(config.batch)
         self.step, self.best = 0, math.inf
         self._resume()

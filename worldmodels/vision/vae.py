@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from worldmodels.config import VisionConfig
 from worldmodels.tensors import load_optimizer, optimizer_tensors
 from worldmodels.vision.base import Posterior, VisionModel, register_vision
+from worldmodels.vision.layers import Deconvolution
 
 
 def kl_to_standard_normal(posterior: Posterior) -> Float[Tensor, "b z"]:
@@ -39,13 +40,13 @@ class VAE(VisionModel):
         self.logvar = nn.Linear(1024, config.latent_dim)
         self.expand = nn.Linear(config.latent_dim, 1024)  # no activation follows
         self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(1024, 128, 5, 2), nn.ReLU(),  # (B, 128, 5, 5)
-            nn.ConvTranspose2d(128, 64, 5, 2), nn.ReLU(),    # (B, 64, 13, 13)
-            nn.ConvTranspose2d(64, 32, 6, 2), nn.ReLU(),     # (B, 32, 30, 30)
-            nn.ConvTranspose2d(32, 3, 6, 2), nn.Sigmoid(),   # (B, 3, 64, 64)
+            Deconvolution(1024, 128, 5, 2), nn.ReLU(),  # (B, 128, 5, 5)
+            Deconvolution(128, 64, 5, 2), nn.ReLU(),    # (B, 64, 13, 13)
+            Deconvolution(64, 32, 6, 2), nn.ReLU(),     # (B, 32, 30, 30)
+            Deconvolution(32, 3, 6, 2), nn.Sigmoid(),   # (B, 3, 64, 64)
         )  # fmt: skip
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
 
     def encode(self, frames: UInt8[Tensor, "b 64 64 3"]) -> Posterior:
         """Posterior (mu, log sigma^2) of frames."""
