@@ -216,7 +216,7 @@ class ComputeConfig:
     """Torch device of V's and M's training: `cpu`, `cuda`, or `auto` for a GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of V, of M while it learns, and of dreams; `auto` takes bfloat16 where the processor has it."""
-    lanes: Count = 16
+    lanes: Count = 32
     """Games that a worker plays side by side, so that V and M work on batches."""
     dream_lanes: Count = 512
     """Dreams that a worker dreams side by side."""

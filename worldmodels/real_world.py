@@ -41,7 +41,7 @@ class RealWorld(VectorEnv):
         self.over = np.ones(lanes, bool)
         self.single_action_space = self.games[0].action_space
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, lanes)
-        width = self._observe().shape[1]
+        width = self._observe(np.arange(lanes)).shape[1]
         self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (width,), np.float32)
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, lanes)
 
@@ -56,7 +56,7 @@ class RealWorld(VectorEnv):
         self.over[mask] = False
         if self.world_model is not None:
             self.world_model.reset(torch.from_numpy(mask), [seeds[lane] or 0 for lane in np.flatnonzero(mask)])
-        return self._observe(), {}
+        return self._observe(np.flatnonzero(mask)), {}
 
     def step(
         self, actions: NDArray[np.float32]
@@ -66,18 +66,20 @@ class RealWorld(VectorEnv):
         terminated, truncated, success = (np.zeros(self.num_envs, bool) for _ in range(3))
         if self.world_model is not None:
             self.world_model.remember(actions)
-        for lane in np.flatnonzero(~self.over):
+        playing = np.flatnonzero(~self.over)
+        for lane in playing:
             self.frames[lane], rewards[lane], terminated[lane], truncated[lane], info = self.games[lane].step(
                 actions[lane]
             )
             success[lane] = bool(info.get(self.success_key, False)) if self.success_key else False
         self.over |= terminated | truncated
-        return self._observe(), rewards, terminated, truncated, {"success": success}
+        return self._observe(playing), rewards, terminated, truncated, {"success": success}
 
-    def _observe(self) -> NDArray[np.float32]:
+    def _observe(self, lanes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What C sees, with the new frames of some lanes."""
         if self.world_model is None:
             return np.zeros((self.num_envs, 0), np.float32)
-        return self.world_model.observe(self.frames).numpy()
+        return self.world_model.observe(self.frames, lanes).numpy()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the games."""

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
@@ -9,8 +10,12 @@ from torch import Tensor
 
 from worldmodels.controller.linear import features
 from worldmodels.memory.mdn_rnn import MDNRNN, Prediction, State
+from worldmodels.memory.stepper import Stepper
 from worldmodels.noise import even, normal, uniform
 from worldmodels.vision.base import VisionModel
+
+BLOCK = 16
+"""Frames that V encodes at once: on a CPU, the gain of larger blocks is small, and every started block is paid for."""
 
 
 class WorldModel:
@@ -23,8 +28,8 @@ class WorldModel:
         sample: let z be a sample of its posterior (as the paper's code does) rather than its mean.
         precision: arithmetic of V.
 
-    Each step is `observe(frames)`, which gives what C sees, then `remember(actions)`. Batches are always of the full
-    width, so that a lane's numbers do not depend on how many others are at work.
+    Each step is `observe(frames)`, which gives what C sees, then `remember(actions)`. V and M compute blocks of
+    `BLOCK` rows (or of all lanes, if there are fewer), so that a lane's numbers do not depend on the other lanes.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class WorldModel:
         self.memory, self.inputs, self.sample = memory, inputs, sample
         # a copy, because `.to` would round the agent's own weights
         self.vision = vision if precision == torch.float32 else copy.deepcopy(vision).to(precision)
+        self._block = min(BLOCK, lanes)
+        self._stepper = Stepper(memory, block=self._block)
         self.state = memory.initial_state(lanes)
         self.z = torch.zeros(lanes, vision.latent_dim)
         self.seed = torch.zeros(lanes, dtype=torch.int64)
@@ -52,20 +59,30 @@ class WorldModel:
         self.step[lanes] = 0
 
     @torch.inference_mode()
-    def observe(self, frames: NDArray) -> Float[Tensor, "b f"]:
-        """See frames (B, 64, 64, 3); returns what C sees."""
-        posterior = self.vision.encode(torch.from_numpy(frames))
-        self.z = posterior.mu
-        if self.sample:
-            count = posterior.mu.shape[1]
-            self.z = posterior.sample(normal(uniform(self.seed, self.step, even(count)))[:, :count])
+    def observe(self, frames: NDArray, lanes: NDArray[np.int64] | None = None) -> Float[Tensor, "b f"]:
+        """See the frames (B, 64, 64, 3) of some lanes, of all by default; returns what C sees in all."""
+        chosen = np.arange(len(frames)) if lanes is None else lanes
+        self.z = self.z.clone()  # whoever holds the last one keeps it
+        for first in range(0, len(chosen), self._block):
+            part = chosen[first : first + self._block]
+            # the last block is filled up with its first frame
+            rows = np.concatenate([part, np.full(self._block - len(part), part[0])])
+            self.z[part] = self._encode(frames, rows)[: len(part)]
         return features(self.inputs, self.z, self.state.h, self.state.c)
+
+    def _encode(self, frames: NDArray, rows: NDArray[np.int64]) -> Float[Tensor, "n z"]:
+        posterior = self.vision.encode(torch.from_numpy(frames[rows]))
+        if not self.sample:
+            return posterior.mu
+        count = posterior.mu.shape[1]
+        return posterior.sample(normal(uniform(self.seed[rows], self.step[rows], even(count)))[:, :count])
 
     @torch.inference_mode()
     def remember(self, actions: NDArray) -> None:
         """Take in the actions (B, A) chosen for what was last observed."""
         restart = (self.step == 0).float()
-        self.state = self.memory.step(self.z, torch.from_numpy(actions), restart, self.state)
+        self.state = State(self.state.h.clone(), self.state.c.clone())
+        self._stepper.step(self.z, torch.from_numpy(actions), restart, *self.state)
         self.step += 1
 
     @torch.inference_mode()

@@ -79,7 +79,7 @@ class CountingMemory(MDNRNN):
 class PlainStepper:
     """Steps an M by its own methods."""
 
-    def __init__(self, memory: MDNRNN, precision: torch.dtype) -> None:
+    def __init__(self, memory: MDNRNN, *how: object, **more: object) -> None:
         self.memory = memory
 
     def step(self, z: Tensor, action: Tensor, restart: Tensor, h: Tensor, c: Tensor) -> None:
@@ -93,9 +93,10 @@ class PlainStepper:
 
 
 @pytest.fixture(autouse=True)
-def _counting_dreams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let dreams follow the counting rule, which is in no weights."""
-    monkeypatch.setattr("worldmodels.dream.simulator.Stepper", PlainStepper)
+def _counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let M follow the counting rule, which is in no weights."""
+    for user in ("worldmodels.dream.simulator", "worldmodels.world_model"):
+        monkeypatch.setattr(f"{user}.Stepper", PlainStepper)
 
 
 class CountingPolicy:

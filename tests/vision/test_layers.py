@@ -2,13 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from worldmodels.vision.layers import Deconvolution
+from worldmodels.vision.layers import Deconvolution, LastConvolution
 
 
-@pytest.mark.parametrize("size", [1, 5])
-def test_a_deconvolution_is_torchs_with_the_same_weights(size: int) -> None:
+@pytest.mark.parametrize(
+    ("theirs", "ours", "size"),
+    [(nn.ConvTranspose2d, Deconvolution, 1), (nn.ConvTranspose2d, Deconvolution, 5), (nn.Conv2d, LastConvolution, 7)],
+)
+def test_a_layer_is_torchs_with_the_same_weights(theirs: type, ours: type, size: int) -> None:
     torch.manual_seed(1)
-    theirs, ours = nn.ConvTranspose2d(6, 4, 5, 2).double(), Deconvolution(6, 4, 5, 2).double()
+    theirs, ours = theirs(6, 4, 5, 2).double(), ours(6, 4, 5, 2).double()
     ours.load_state_dict(theirs.state_dict())
     images = torch.randn(3, 6, size, size, dtype=torch.float64, requires_grad=True)
     results = []

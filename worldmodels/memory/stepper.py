@@ -36,10 +36,11 @@ class Stepper:
     Args:
         memory: M.
         precision: of the matrix products; all else is float32.
+        block: rows of a matrix product on the CPU.
     """
 
-    def __init__(self, memory: MDNRNN, precision: torch.dtype = torch.float32) -> None:
-        self.memory, self.precision = memory, precision
+    def __init__(self, memory: MDNRNN, precision: torch.dtype = torch.float32, block: int = BLOCK) -> None:
+        self.memory, self.precision, self.block = memory, precision, block
         self.hidden, self.latent_dim = memory.config.hidden, memory.latent_dim
         self._gates, self._gates_bias = self._lay_out_gates()
         self._heads, self._heads_bias = self._lay_out_heads()
@@ -89,7 +90,7 @@ class Stepper:
     def _product(self, inputs: Sequence[Tensor], weight: Tensor, bias: Tensor) -> Float[Tensor, "b n"]:
         """[inputs, zeros] @ weight + bias, block by block."""
         lanes = len(inputs[0])
-        block = BLOCK if weight.device.type == "cpu" else lanes
+        block = self.block if weight.device.type == "cpu" else lanes
         rows = weight.new_zeros(lanes, len(weight))
         first = 0
         for part in inputs:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from worldmodels.config import VisionConfig
 from worldmodels.tensors import load_optimizer, optimizer_tensors
 from worldmodels.vision.base import Posterior, VisionModel, register_vision
-from worldmodels.vision.layers import Deconvolution
+from worldmodels.vision.layers import Deconvolution, LastConvolution
 
 
 def kl_to_standard_normal(posterior: Posterior) -> Float[Tensor, "b z"]:
@@ -33,7 +33,7 @@ class VAE(VisionModel):
             nn.Conv2d(3, 32, 4, 2), nn.ReLU(),     # (B, 32, 31, 31)
             nn.Conv2d(32, 64, 4, 2), nn.ReLU(),    # (B, 64, 14, 14)
             nn.Conv2d(64, 128, 4, 2), nn.ReLU(),   # (B, 128, 6, 6)
-            nn.Conv2d(128, 256, 4, 2), nn.ReLU(),  # (B, 256, 2, 2)
+            LastConvolution(128, 256, 4, 2), nn.ReLU(),  # (B, 256, 2, 2)
             nn.Flatten(),                          # (B, 1024)
         )  # fmt: skip
         self.mu = nn.Linear(1024, config.latent_dim)
