@@ -17,6 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -46,7 +47,7 @@ class TaskConfig:
     """Step limit of an episode (actions, not game steps)."""
     squash: tuple[Literal["tanh", "half", "clip"], ...] = ()
     """How an output of C becomes an action: tanh, (tanh + 1) / 2, or tanh clipped to 0..1. Empty: by the space."""
-    explore_mean: tuple[float, ...] = ()
+    explore_mean: tuple[Finite, ...] = ()
     """Mean of the exploring policies' output before squashing, an entry a dimension; empty: 0."""
     success_key: Annotated[str | None, ANYTIME] = None
     """Key of the step info that is true once the episode counts as a success, e.g. `lap_finished`."""

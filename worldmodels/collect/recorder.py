@@ -1,5 +1,6 @@
 """Writing down what happens while a game is played, as the episodes that rollouts consist of."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from worldmodels.data.rollouts import COMPRESSION_LEVEL, Episode, compress
+from worldmodels.errors import UserError
 from worldmodels.real_world import RealWorld
 
 
@@ -23,7 +25,9 @@ class Notes:
         self._actions.append(action)
 
     def pay(self, reward: float) -> None:
-        """The reward for that action."""
+        """The reward for that action; UserError if it is not a finite number."""
+        if not math.isfinite(reward):
+            raise UserError(f"The game paid {reward} at step {len(self)} of the episode with seed {self._seed}.")
         self._rewards.append(reward)
 
     def __len__(self) -> int:
