@@ -64,6 +64,8 @@ class CollectConfig:
     a trained agent that strays from its ways."""
     episodes: Annotated[Count, ANYTIME] = 1000
     """How many episodes; a larger number later goes on where the collection stopped."""
+    frames: Annotated[Natural, ANYTIME] = 0
+    """More episodes follow until they have so many frames, for games whose episodes may be short."""
     onto: Annotated[str | None, ANYTIME] = None
     """Folder of a finished run whose rollouts come first; the episodes collected here are added to them."""
     max_steps: Count | None = None

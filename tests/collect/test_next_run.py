@@ -57,6 +57,15 @@ def test_more_episodes_later_are_those_of_one_long_collection(tiny_run: Run, fol
     assert follower.rollouts.fingerprint() == whole.rollouts.fingerprint()
 
 
+def test_frames_are_counted_of_the_added_episodes_only(tiny_run: Run, tmp_path: Path) -> None:
+    before = tiny_run.rollouts.summary()["frames"]
+    run = with_collect(next_run(tiny_run, "real", tmp_path / "next"), episodes=1, frames=30)
+    collect_rollouts(run)
+    lengths = Rollouts(run.rollouts.folder / EPISODES).lengths[12:]
+    assert lengths.sum() == run.rollouts.summary()["frames"] - before
+    assert lengths[:-1].sum() < 30 <= lengths.sum()
+
+
 def test_a_run_that_was_added_to_may_go(tiny_run: Run, tmp_path: Path) -> None:
     first = Run(tmp_path / "first", tiny_run.config)
     shutil.copytree(tiny_run.folder, first.folder)

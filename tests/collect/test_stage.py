@@ -46,6 +46,19 @@ def test_fewer_episodes_later_leave_the_collection_as_it_is(tmp_path: Path) -> N
     assert rows(again) == before
 
 
+@pytest.mark.parametrize("frames", [1, 40, 60])
+def test_episodes_follow_until_there_are_frames_enough(tmp_path: Path, frames: int) -> None:
+    run = collected(tmp_path / "a", config_with(collect={"frames": frames}))
+    lengths = Rollouts(run.rollouts.folder / EPISODES).lengths
+    assert len(lengths) >= 5
+    assert lengths.sum() >= frames
+    assert len(lengths) == 5 or lengths[:-1].sum() < frames
+    more = collected(tmp_path / "a", config_with(collect={"frames": 80}))
+    assert rows(more) == rows(collected(tmp_path / "b", config_with(collect={"frames": 80})))
+    before = rows(more)
+    assert rows(collected(tmp_path / "a", config_with(collect={"frames": 80, "episodes": 2}))) == before
+
+
 def test_the_summary_is_of_all_episodes(tmp_path: Path) -> None:
     run = collected(tmp_path, tiny_config(episodes=6))
     rewards = [row["reward"] for row in rows(run)]

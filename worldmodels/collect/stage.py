@@ -1,15 +1,18 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lance
 
 from worldmodels.agent import Agent, agent_at
 from worldmodels.collect.jobs import PlayAgent, PlayExploring
 from worldmodels.collect.policies import exploring_policy, hold_bounds
-from worldmodels.collect.progress import collection_progress
+from worldmodels.collect.progress import Goal, collection_progress
 from worldmodels.config import Config
 from worldmodels.data.rollouts import (
     EPISODES,
@@ -51,16 +54,16 @@ def collect_rollouts(run: Run) -> None:
     agent = exploring_agent(config)
     before = _collected_before(run)
     with stage.begin(run.made_from(**recorded_options(config, agent, before))):
-        first = 0 if before is None else before.summary()["episodes"]
-        total, done = first + config.collect.episodes, stage.done
-        if done is not None and done["summary"]["episodes"] >= total:
+        first, frames = (0, 0) if before is None else _counts(before.summary())
+        goal = Goal(first + config.collect.episodes, frames + config.collect.frames)
+        if stage.done is not None and goal.reached(*_counts(stage.summary())):
             return
         squash = _check(config, agent, before)
         stage.reopen()
         path = stage.folder / EPISODES
         if before is not None and not path.exists():
             copy_rollouts(before.folder / EPISODES, path)
-        _collect(run, agent, first, total)
+        _collect(run, agent, first, goal)
         lance.dataset(str(path)).cleanup_old_versions()
         stage.finish(summarise(Rollouts(path), squash))
 
@@ -126,30 +129,47 @@ def _check(config: Config, agent: Agent | None, before: Stage | None) -> Squash:
     return squash
 
 
-def _collected(path: Path) -> int:
-    """Episodes in the data set; none if a kill came before Lance had named its first files in a manifest."""
-    return len(Rollouts(path)) if any(path.glob("_versions/*.manifest")) else 0
+def _counts(summary: dict[str, Any]) -> tuple[int, int]:
+    """Episodes and frames of finished rollouts."""
+    return summary["episodes"], summary["frames"]
 
 
-def _collect(run: Run, agent: Agent | None, first: int, total: int) -> None:
-    """Play and write the episodes that are missing of those numbered from `first` to `total`."""
+def _collected(path: Path) -> tuple[int, int]:
+    """Episodes and frames in the data set; none if a kill came before Lance had named its first files."""
+    if not any(path.glob("_versions/*.manifest")):
+        return 0, 0
+    rollouts = Rollouts(path)
+    return len(rollouts), int(rollouts.starts[-1])
+
+
+def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
+    """Play and write episodes, numbered from `first`, until the goal is reached."""
     config, path = run.config, run.rollouts.folder / EPISODES
-    done, waiting = _collected(path), list[Episode]()
-    if done >= total:
+    done, frames = _collected(path)
+    if goal.reached(done, frames):
         return
-    # an agent's episodes are played in groups, which are the same whatever is missing
-    group = 1 if agent is None else config.compute.lanes
-    begin = first + (done - first) // group * group
-    groups = [range(start, min(start + group, total)) for start in range(begin, total, group)]
-    seeds = ([episode_seed(config.seed, number) for number in numbers] for numbers in groups)
     job = partial(PlayExploring, config) if agent is None else partial(PlayAgent, config, agent)
-    with Pool(job, config.compute) as pool, collection_progress(path, done - first, total - first) as progress:
-        for numbers, episodes in zip(groups, pool.map(seeds), strict=True):
-            missing = episodes[max(0, done + len(waiting) - numbers.start) :]
-            waiting += missing
-            progress.played(missing)
-            if sum(map(len, waiting)) >= FLUSH_ROWS or numbers.stop == total:
-                append_episodes(path, waiting, done)
-                done += len(waiting)
+    # an agent's episodes are played in groups, which are the same whatever is missing
+    size = 1 if agent is None else config.compute.lanes
+    begin, end = first + (done - first) // size * size, None if config.collect.frames else goal.episodes
+    seeds = ([episode_seed(config.seed, number) for number in group] for group in _groups(begin, size, end))
+    waiting = list[Episode]()
+    with Pool(job, config.compute) as pool, collection_progress(path, goal, done, frames) as progress:
+        for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):
+            for episode in episodes[max(0, progress.episodes - group.start) :]:
+                waiting.append(episode)
+                progress.played(episode)
+                if progress.enough:
+                    break
+            if sum(map(len, waiting)) >= FLUSH_ROWS or progress.enough:
+                append_episodes(path, waiting, progress.episodes - len(waiting))
                 waiting.clear()
                 progress.written()
+            if progress.enough:
+                return
+
+
+def _groups(begin: int, size: int, end: int | None) -> Iterator[range]:
+    """Consecutive numbers in groups, up to `end` if there is one."""
+    for start in itertools.count(begin, size) if end is None else range(begin, end, size):
+        yield range(start, start + size if end is None else min(start + size, end))
