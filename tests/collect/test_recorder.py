@@ -12,7 +12,7 @@ FRAME = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3)
 
 
 def notes() -> Notes:
-    return Notes(7, zstandard.ZstdCompressor())
+    return Notes(7)
 
 
 def test_notes_become_an_episode() -> None:

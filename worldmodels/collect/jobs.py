@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import zstandard
 
 from worldmodels.agent import Agent
 from worldmodels.collect.astray import StrayingAgent
 from worldmodels.collect.policies import exploring_policy
 from worldmodels.collect.recorder import Notes, Recorder
 from worldmodels.config import Config, TaskConfig
-from worldmodels.data.rollouts import COMPRESSION_LEVEL, Episode
+from worldmodels.data.rollouts import Episode
 from worldmodels.envs.make import make_game
 from worldmodels.play import play
 
@@ -22,7 +21,6 @@ class PlayExploring:
     def __init__(self, config: Config) -> None:
         self.config, self.game = config, make_game(limited_task(config))
         self.squash = self.game.get_wrapper_attr("squash")
-        self.compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
 
     def __call__(self, seeds: Sequence[int]) -> list[Episode]:
         """The episodes with some seeds."""
@@ -30,7 +28,7 @@ class PlayExploring:
 
     def _episode(self, seed: int) -> Episode:
         policy = exploring_policy(self.config, self.squash, seed)
-        notes = Notes(seed, self.compressor)
+        notes = Notes(seed)
         frame, _ = self.game.reset(seed=seed)
         terminated = truncated = False
         while not (terminated or truncated):

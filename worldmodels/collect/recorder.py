@@ -4,10 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-from worldmodels.data.rollouts import COMPRESSION_LEVEL, Episode, compress
+from worldmodels.data.rollouts import Episode, compress
 from worldmodels.errors import UserError
 from worldmodels.real_world import RealWorld
 
@@ -15,13 +14,13 @@ from worldmodels.real_world import RealWorld
 class Notes:
     """An episode under way, begun with a seed."""
 
-    def __init__(self, seed: int, compressor: zstandard.ZstdCompressor) -> None:
-        self._seed, self._compressor = seed, compressor
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._frames, self._actions, self._rewards = list[bytes](), list[NDArray[np.float32]](), list[float]()
 
     def see(self, frame: NDArray[np.uint8], action: NDArray[np.float32]) -> None:
         """The frame (64, 64, 3) that the agent saw, and the action (A,) that it chose."""
-        self._frames.append(compress(frame, self._compressor))
+        self._frames.append(compress(frame))
         self._actions.append(action)
 
     def pay(self, reward: float) -> None:
@@ -49,8 +48,7 @@ class Recorder:
 
     def __init__(self, world: RealWorld) -> None:
         self._world, self.num_envs = world, world.num_envs
-        compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
-        self._compressor, self._lanes = compressor, [Notes(0, compressor)] * world.num_envs
+        self._lanes = [Notes(0)] * world.num_envs
         self.episodes: dict[int, Episode] = {}
 
     @property
@@ -65,7 +63,7 @@ class Recorder:
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[NDArray[np.float32], dict]:
         """Begin episodes in the lanes of `options["reset_mask"]`, each with its own seed."""
         for lane in np.flatnonzero((options or {})["reset_mask"]):
-            self._lanes[lane] = Notes(seed[lane], self._compressor)
+            self._lanes[lane] = Notes(seed[lane])
         return self._world.reset(seed=seed, options=options)
 
     def step(

@@ -5,6 +5,7 @@ that is recorded and that M sees is its one-hot form. A MultiDiscrete game takes
 the other; a MultiBinary one those of off and on of each of its switches.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,7 +138,7 @@ class VectorActions(gym.ActionWrapper):
 
     def action(self, action: Actions) -> object:
         """The game's own form of an action vector (A,)."""
-        if not np.isfinite(action).all():
+        if not all(map(math.isfinite, action.tolist())):  # a tenth of np.isfinite's time for a few numbers
             raise ValueError(f"The action {action} is not finite: the agent's outputs have gone wrong.")
         if not self.squash.choices:
             return action
