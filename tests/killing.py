@@ -18,7 +18,7 @@ import torch._dynamo  # Adam's first step would import it, in every child anew
 
 import worldmodels.collect.stage
 import worldmodels.data.latents
-from worldmodels.collect import collect_rollouts
+from worldmodels.collect import collect_rollouts, next_run
 from worldmodels.config import Config
 from worldmodels.evolution.history import History
 from worldmodels.evolution.train import train_controller
@@ -32,6 +32,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "memory": train_memory,
     "real": lambda run: train_controller(run, "real"),
     "dream": lambda run: train_controller(run, "dream"),
+    "iterate": lambda run: collect_rollouts(next_run(run, "real", run.folder / "next")),
 }
 
 ASIDE = (".lock", "clock.json", "resume.safetensors", "progress.json")

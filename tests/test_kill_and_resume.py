@@ -15,9 +15,10 @@ FOLDERS = {
     "memory": ["latents", "memory"],
     "real": ["controllers/real"],
     "dream": ["controllers/dream"],
+    "iterate": ["next/rollouts"],
 }
-STRIDE = {"memory": 3}
-"""Only every third of M's many moments is tried."""
+STRIDE = {"memory": 3, "iterate": 3}
+"""Of some stages only every third of their many moments is tried."""
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +9,7 @@ import pytest
 
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
-from worldmodels.workers import Pool, start_ray, sweep_folders
+from worldmodels.workers import Pool, start_ray
 
 HERE = ComputeConfig(workers=0)
 
@@ -101,13 +98,3 @@ def test_ray_workers_play_what_one_process_plays(two_workers: ComputeConfig, tin
                 results.append(fitness.evaluate(candidates, seeds, world).returns)
     assert np.allclose(results[0], results[2], atol=1e-6)
     assert np.allclose(results[1], results[3], atol=1e-4)
-
-
-def test_folders_of_killed_processes_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    for name in (f"worldmodels-ray-{ended.pid}-x", f"worldmodels-ray-{os.getpid()}-x", "worldmodels-ray-mine"):
-        (tmp_path / name).mkdir()
-    sweep_folders()
-    assert {path.name for path in tmp_path.iterdir()} == {f"worldmodels-ray-{os.getpid()}-x", "worldmodels-ray-mine"}

@@ -20,10 +20,10 @@ from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
 from worldmodels.memory.starts import Starts, load_starts, save_starts
 from worldmodels.memory.train import trained_memory
-from worldmodels.options import to_dict, typed
+from worldmodels.options import load_config, to_dict, typed
 from worldmodels.play import LinearPolicy
 from worldmodels.real_world import RealWorld
-from worldmodels.runs import SCHEMA, Run, read_json, write_json
+from worldmodels.runs import SCHEMA, Run, read_json, stored_options, write_json
 from worldmodels.runtime import pick_precision
 from worldmodels.seeds import torch_seed
 from worldmodels.tensors import load_tensors, save_tensors
@@ -218,3 +218,11 @@ def agent_of_run(run: Run, name: str) -> Agent:
     stage.summary()
     config = typed(ControllerConfig, stage.options()["controller"], str(stage.folder))
     return dataclasses.replace(blank_agent(run, config), parameters=load_parameters(stage.folder / CONTROLLER))
+
+
+def agent_at(folder: Path) -> Agent:
+    """The agent in a folder: a checkpoint, or a controller of a run (`runs/mine/controllers/real`)."""
+    if folder.parent.name != "controllers":
+        return load_agent(folder)
+    root = folder.parents[1]
+    return agent_of_run(Run(root, load_config([], stored_options(root))), folder.name)

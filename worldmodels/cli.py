@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from worldmodels.agent import read_task
 from worldmodels.config import Config
 from worldmodels.errors import UserError
+from worldmodels.flags import parse_flags
 from worldmodels.options import load_config, merge, to_dict, validate
 from worldmodels.runs import Run, stored_options
 from worldmodels.runtime import keep_freed_memory
@@ -93,9 +94,7 @@ def _parse_and_call(
         fields.append((name, known[name], dataclasses.field(default_factory=partial(getattr, config, name))))
     description = " ".join((stage.__doc__ or "").split("\n\n")[0].split())
     options = dataclasses.make_dataclass("Options", fields, frozen=True)
-    parsed, unknown = tyro.cli(  # type: ignore[var-annotated]
-        options, description=description, config=(tyro.conf.FlagConversionOff,), return_unknown_args=True
-    )
+    parsed, unknown = parse_flags(options, description)
     given = to_plain({name: getattr(parsed, name) for name in sections})
     _refuse(unknown, list(flag_names({"run": None, "config": None, **given, **extras})))
     resolved = validate(merge(to_dict(config), given), "The command line")
@@ -106,7 +105,10 @@ def _refuse(unknown: Sequence[str], known: Sequence[str]) -> None:
     """Raise UserError for arguments that no option takes, naming the nearest one."""
     if not unknown:
         return
-    flag = next((argument for argument in unknown if argument.startswith("-")), unknown[0]).split("=")[0]
+    flag = next((argument for argument in unknown if argument.startswith("-")), None)
+    if flag is None:
+        raise UserError(f"{unknown[0]} belongs to no option: a value follows its --option. --help lists all.")
+    flag = flag.split("=")[0]
     near = difflib.get_close_matches(flag, known, n=1, cutoff=0.0)[0]
     raise UserError(f"There is no option {flag}; did you mean {near}? --help lists all.")
 

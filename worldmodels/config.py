@@ -17,6 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -46,7 +47,7 @@ class TaskConfig:
     """Step limit of an episode (actions, not game steps)."""
     squash: tuple[Literal["tanh", "half", "clip"], ...] = ()
     """How an output of C becomes an action: tanh, (tanh + 1) / 2, or tanh clipped to 0..1. Empty: by the space."""
-    explore_mean: tuple[float, ...] = ()
+    explore_mean: tuple[Finite, ...] = ()
     """Mean of the exploring policies' output before squashing, an entry a dimension; empty: 0."""
     success_key: Annotated[str | None, ANYTIME] = None
     """Key of the step info that is true once the episode counts as a success, e.g. `lap_finished`."""
@@ -58,18 +59,29 @@ class TaskConfig:
 class CollectConfig:
     """Stage 1: rollouts of an exploring policy."""
 
-    policy: Literal["correlated", "uniform", "held", "random_agent"] = "correlated"
-    """Time-correlated noise, independent noise, noise held for k steps, or the paper's randomly initialised agent."""
+    policy: Literal["correlated", "uniform", "held", "random_agent", "agent"] = "correlated"
+    """Time-correlated noise, independent actions, actions held for k steps, the paper's randomly initialised agent, or
+    a trained agent that strays from its ways."""
     episodes: Annotated[Count, ANYTIME] = 1000
     """How many episodes; a larger number later goes on where the collection stopped."""
+    frames: Annotated[Natural, ANYTIME] = 0
+    """More episodes follow until they have so many frames, for games whose episodes may be short."""
+    onto: Annotated[str | None, ANYTIME] = None
+    """Folder of a finished run whose rollouts come first; the episodes collected here are added to them."""
     max_steps: Count | None = None
     """Step limit of a recorded episode; the task's own if not given."""
     correlation: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    """Correlation of successive actions of the `correlated` policy."""
+    """Correlation of the noise of successive steps, of the `correlated` policy and of the `agent`."""
     spread: NonNegative = 0.7
     """Standard deviation, over episodes, of the `correlated` policy's own mean: some drive fast, some brake."""
     hold: tuple[Count, Count] = (1, 10)
-    """Shortest and longest hold of the `held` policy, in steps; drawn log-uniformly."""
+    """Shortest and longest hold of the `held` policy and of a straying `agent`, in steps; drawn log-uniformly."""
+    agent: Annotated[str | None, ANYTIME] = None
+    """Folder of the `agent` policy's agent: a checkpoint, or a controller of a run (`runs/mine/controllers/real`)."""
+    noise: NonNegative = 0.5
+    """Largest standard deviation of the correlated noise on the agent's outputs; each episode draws its own below."""
+    astray: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the agent's steps in which a random action is held instead of its own."""
 
 
 @dataclass(frozen=True)

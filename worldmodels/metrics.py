@@ -84,6 +84,10 @@ class Bar:
         if note is not None:
             self._progress.update(self._task, note=note)
 
+    def expect(self, total: int) -> None:
+        """Work turned out to be more or less than was thought."""
+        self._progress.update(self._task, total=total)
+
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)

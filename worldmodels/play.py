@@ -87,10 +87,13 @@ class LinearPolicy:
         self._lane_weight[lane] = self._weight[self._players[item]]
         self._lane_bias[lane] = self._bias[self._players[item]]
 
+    def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs (B, A), before squashing, of every lane's candidate for its own features."""
+        return outputs(self._lane_weight, self._lane_bias, torch.from_numpy(features)).numpy()
+
     def act(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Every lane's candidate acts on its own features."""
-        raw = outputs(self._lane_weight, self._lane_bias, torch.from_numpy(features))
-        return self._squash(raw.numpy())
+        return self._squash(self.raw(features))
 
 
 class RandomPolicy:

@@ -7,12 +7,10 @@ not matter which worker does one, nor whether it is done twice because a worker 
 import atexit
 import collections
 import logging
-import os
 import re
 import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
+from worldmodels.temporary import temporary_folder
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -27,8 +26,6 @@ Job = Callable[[Task], Result]
 
 MAX_FAILURES = 5
 """So many deaths of workers in a row, without a result between them, stop the work."""
-FOLDER = "worldmodels-ray-"
-"""Ray's temporary folders are called this, with the number of the process that started it."""
 OBJECT_STORE_BYTES = 256 * 2**20
 
 
@@ -184,8 +181,7 @@ def start_ray(compute: ComputeConfig) -> Any:
                 "start one with `ray start --head`, or leave the address out."
             ) from error
         return ray
-    sweep_folders()
-    folder = tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-")  # short: Ray's socket names live in it
+    folder = str(temporary_folder("ray"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(ray.shutdown)
     ray.init(
@@ -196,14 +192,6 @@ def start_ray(compute: ComputeConfig) -> Any:
         **common,
     )
     return ray
-
-
-def sweep_folders() -> None:
-    """Remove Ray's temporary folders of processes that were killed before they could do it themselves."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
-        pid = folder.name.removeprefix(FOLDER).split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _knock(address: str) -> None:

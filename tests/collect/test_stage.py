@@ -7,7 +7,8 @@ import pytest
 from counting import tiny_config
 
 from worldmodels.collect import collect_rollouts
-from worldmodels.collect.stage import PlayEpisode, episode_seed
+from worldmodels.collect.jobs import PlayExploring
+from worldmodels.collect.stage import episode_seed
 from worldmodels.config import CollectConfig, Config
 from worldmodels.data.rollouts import EPISODES, Rollouts, append_episodes, schema, to_table
 from worldmodels.errors import UserError
@@ -45,6 +46,19 @@ def test_fewer_episodes_later_leave_the_collection_as_it_is(tmp_path: Path) -> N
     assert rows(again) == before
 
 
+@pytest.mark.parametrize("frames", [1, 40, 60])
+def test_episodes_follow_until_there_are_frames_enough(tmp_path: Path, frames: int) -> None:
+    run = collected(tmp_path / "a", config_with(collect={"frames": frames}))
+    lengths = Rollouts(run.rollouts.folder / EPISODES).lengths
+    assert len(lengths) >= 5
+    assert lengths.sum() >= frames
+    assert len(lengths) == 5 or lengths[:-1].sum() < frames
+    more = collected(tmp_path / "a", config_with(collect={"frames": 80}))
+    assert rows(more) == rows(collected(tmp_path / "b", config_with(collect={"frames": 80})))
+    before = rows(more)
+    assert rows(collected(tmp_path / "a", config_with(collect={"frames": 80, "episodes": 2}))) == before
+
+
 def test_the_summary_is_of_all_episodes(tmp_path: Path) -> None:
     run = collected(tmp_path, tiny_config(episodes=6))
     rewards = [row["reward"] for row in rows(run)]
@@ -69,24 +83,25 @@ def test_the_same_seed_plays_the_same_episodes_and_another_seed_others(tmp_path:
 
 
 def test_an_episode_is_a_function_of_its_number() -> None:
-    play = PlayEpisode(tiny_config())
-    first = play(7)
-    play(3)
-    assert np.array_equal(play(7).actions, first.actions)
-    assert first.seed == episode_seed(5, 7)
+    play = PlayExploring(tiny_config())
+    seed = episode_seed(5, 7)
+    (first,) = play([seed])
+    _, again = play([episode_seed(5, 3), seed])
+    assert np.array_equal(again.actions, first.actions)
+    assert first.seed == seed
     assert first.seed in TRAINING
 
 
 def test_a_first_write_that_was_killed_does_not_stop_the_next_collection(tmp_path: Path) -> None:
     """Lance writes data files, then the manifest that names them: this is what a kill between the two leaves."""
-    stray = to_table([PlayEpisode(tiny_config())(0)], 0)
+    stray = to_table(PlayExploring(tiny_config())([episode_seed(5, 0)]), 0)
     lance.fragment.write_fragments(stray, str(tmp_path / "a" / "rollouts" / EPISODES), schema=schema(1))
     assert rows(collected(tmp_path / "a", tiny_config())) == rows(collected(tmp_path / "b", tiny_config()))
 
 
 def test_a_damaged_collection_is_refused_rather_than_added_to(tmp_path: Path) -> None:
     run = collected(tmp_path, tiny_config(episodes=4))
-    append_episodes(run.rollouts.folder / EPISODES, [PlayEpisode(tiny_config())(9)], 9)
+    append_episodes(run.rollouts.folder / EPISODES, PlayExploring(tiny_config())([1]), 9)
     with pytest.raises(UserError, match="damaged"):
         collected(tmp_path, tiny_config(episodes=8))
 
@@ -116,6 +131,15 @@ def test_every_policy_collects(tmp_path: Path, policy: str) -> None:
     actions = np.array([row["action"][0] for row in table])
     assert np.abs(actions).max() <= 1
     assert len(set(actions)) > 1
+
+
+def test_what_was_collected_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = collected(tmp_path, tiny_config(episodes=6))
+    said = capfd.readouterr().err
+    size = sum(file.stat().st_size for file in (run.rollouts.folder / EPISODES).rglob("*") if file.is_file())
+    assert f"Rollouts: 6 episodes, {run.rollouts.summary()['frames']} frames, " in said
+    assert "frames/s" in said
+    assert f"{size / 1e6:.1f} MB on disk" in said
 
 
 def test_a_random_agents_networks_are_part_of_what_is_recorded(tmp_path: Path) -> None:

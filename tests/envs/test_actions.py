@@ -1,7 +1,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text
 
 from worldmodels.envs.actions import Squash, VectorActions, squash_for
 from worldmodels.errors import UserError
@@ -66,6 +66,12 @@ def test_a_multi_discrete_game_plays_the_highest_of_each_choice() -> None:
     assert np.array_equal(played(MultiDiscrete([[2, 2], [2, 2]]), [0, 1, 1, 0, 1, 0, 0, 1]), [[1, 0], [0, 1]])
 
 
+def test_a_multi_binary_game_turns_its_switches_on_and_off() -> None:
+    assert squash_for(MultiBinary(2))(np.array([[0, 1, 3, 2]])).tolist() == [[0, 1, 1, 0]]
+    assert np.array_equal(played(MultiBinary(3), [1, 0, 0, 1, 0, 1]), [0, 1, 1])
+    assert np.array_equal(played(MultiBinary((1, 2)), [0, 1, 1, 0]), [[1, 0]])
+
+
 def test_a_box_game_gets_the_vector_as_it_is() -> None:
     assert np.array_equal(played(CAR, [0.25, 0.5, 0.75]), np.float32([0.25, 0.5, 0.75]))
 
@@ -79,7 +85,15 @@ def test_an_action_that_is_not_finite_never_reaches_the_game(space: gym.Space, b
 
 @pytest.mark.parametrize(
     "space",
-    [Box(-np.inf, np.inf, (2,)), Box(0, np.inf, (2,)), Box(-1, 1, (2, 2)), Box(-1, 1, ()), Dict(a=CAR), MultiBinary(3)],
+    [
+        Box(-np.inf, np.inf, (2,)),
+        Box(0, np.inf, (2,)),
+        Box(-3.4e38, 3.4e38, (2,)),
+        Box(-1, 1, (2, 2)),
+        Box(-1, 1, ()),
+        Dict(a=CAR),
+        Text(3),
+    ],
 )
 def test_a_space_that_cannot_be_mapped_is_refused(space: gym.Space) -> None:
     with pytest.raises(UserError, match="cannot be mapped"):

@@ -113,3 +113,19 @@ def test_what_is_no_image_is_refused(space: gym.Space) -> None:
 def test_a_crop_that_leaves_nothing_or_reaches_beyond_is_refused(crop: tuple) -> None:
     with pytest.raises(UserError, match=r"task\.crop"):
         TaskFrames(Picture(random_picture(96, 96, 3)), crop=crop)
+
+
+@pytest.mark.parametrize(
+    "shown", [None, "text", [], np.zeros((9, 9, 3)), np.zeros((9, 9, 4), np.uint8), np.zeros((0, 0, 3), np.uint8)]
+)
+def test_a_rendered_picture_that_is_none_is_refused(shown: object) -> None:
+    game = Picture(random_picture(64, 64, 3), space=Box(-1, 1, (4,)))
+    game.picture = shown
+    with pytest.raises(UserError, match=r"Picture shows .* no image"):
+        TaskFrames(game, render_pixels=True).reset()
+
+
+def test_a_crop_beyond_a_rendered_picture_is_refused() -> None:
+    game = TaskFrames(Picture(random_picture(96, 96, 3)), crop=(0, 97, 0, 96), render_pixels=True)
+    with pytest.raises(UserError, match=r"task\.crop .* beyond the 96x96 image of Picture"):
+        game.reset()

@@ -28,27 +28,31 @@ class ExploringPolicy(Protocol):
         """The action (A,) for a frame (64, 64, 3)."""
 
 
-class Noise:
-    """Noise that ignores the frame: a standard normal process with a given correlation, shifted, squashed into actions.
+class CorrelatedNormal:
+    """A standard normal process: vectors (A,) of which successive ones have a given correlation; 0 draws each anew."""
 
-    Args:
-        squash: the game's actions.
-        mean: of the process, (A,).
-        correlation: of successive actions; 0 draws each anew.
-        random: source of the noise.
-    """
+    def __init__(self, size: int, correlation: float, random: np.random.Generator) -> None:
+        self._correlation, self._random = correlation, random
+        self._following = random.standard_normal(size)
+
+    def next(self) -> NDArray[np.float64]:
+        """The next vector."""
+        value, rho = self._following, self._correlation
+        fresh = self._random.standard_normal(len(value))
+        self._following = rho * value + math.sqrt(1 - rho * rho) * fresh  # keeps the variance at 1
+        return value
+
+
+class Noise:
+    """Noise that ignores the frame: a `CorrelatedNormal` process, shifted by a mean (A,) and squashed into actions."""
 
     def __init__(self, squash: Squash, mean: NDArray, correlation: float, random: np.random.Generator) -> None:
-        self._squash, self._mean, self._correlation, self._random = squash, mean, correlation, random
-        self._state = random.standard_normal(len(mean))
+        self._squash, self._mean = squash, mean
+        self._process = CorrelatedNormal(len(mean), correlation, random)
 
     def act(self, frame: NDArray[np.uint8]) -> Actions:
         """The next action."""
-        action = self._squash((self._mean + self._state).astype(np.float32)[None])[0]
-        fresh = self._random.standard_normal(len(self._mean))
-        rho = self._correlation
-        self._state = rho * self._state + math.sqrt(1 - rho * rho) * fresh  # keeps the variance at 1
-        return action
+        return self._squash((self._mean + self._process.next()).astype(np.float32)[None])[0]
 
 
 class Held:
@@ -61,11 +65,16 @@ class Held:
     def act(self, frame: NDArray[np.uint8]) -> Actions:
         """The action held now."""
         if self._left == 0:
-            shortest, longest = self._hold
-            self._left = int(math.exp(self._random.uniform(math.log(shortest), math.log(longest + 1))))
+            self._left = draw_hold(self._hold, self._random)
             self._action = self._squash.random(self._random)
         self._left -= 1
         return self._action
+
+
+def draw_hold(hold: tuple[int, int], random: np.random.Generator) -> int:
+    """A number of steps between two bounds (both of them included), log-uniformly."""
+    shortest, longest = hold
+    return int(math.exp(random.uniform(math.log(shortest), math.log(longest + 1))))
 
 
 class Uniform:
@@ -108,7 +117,7 @@ def exploring_policy(config: Config, squash: Squash, seed: int) -> ExploringPoli
     makers: dict[str, Callable[[], ExploringPolicy]] = {
         "correlated": lambda: _correlated_noise(config, squash, random),
         "uniform": lambda: Uniform(squash, random),
-        "held": lambda: Held(squash, _bounds(config.collect), random),
+        "held": lambda: Held(squash, hold_bounds(config.collect), random),
         "random_agent": lambda: RandomAgent(config, squash, seed),
     }
     return makers[config.collect.policy]()
@@ -128,7 +137,8 @@ def explore_mean(task: TaskConfig, squash: Squash) -> NDArray[np.float64]:
     return np.array(mean)
 
 
-def _bounds(config: CollectConfig) -> tuple[int, int]:
+def hold_bounds(config: CollectConfig) -> tuple[int, int]:
+    """The shortest and the longest hold; UserError if they are the wrong way round."""
     shortest, longest = config.hold
     if shortest > longest:
         raise UserError(f"collect.hold is {shortest} to {longest}: the first should not be larger than the second.")

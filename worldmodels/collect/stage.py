@@ -1,61 +1,35 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
+import dataclasses
+import itertools
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lance
-import numpy as np
-import zstandard
 
-from worldmodels.collect.policies import exploring_policy
+from worldmodels.agent import Agent, agent_at
+from worldmodels.collect.jobs import PlayAgent, PlayExploring
+from worldmodels.collect.policies import exploring_policy, hold_bounds
+from worldmodels.collect.progress import Goal, collection_progress
 from worldmodels.config import Config
 from worldmodels.data.rollouts import (
-    COMPRESSION_LEVEL,
     EPISODES,
     FLUSH_ROWS,
     Episode,
     Rollouts,
     append_episodes,
-    compress,
+    copy_rollouts,
     summarise,
 )
+from worldmodels.envs.actions import Squash
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
-from worldmodels.metrics import progress_bar
-from worldmodels.options import identity
-from worldmodels.runs import Run
+from worldmodels.options import identity, typed
+from worldmodels.runs import Run, Stage
 from worldmodels.seeds import TRAINING, stream
 from worldmodels.workers import Pool
-
-
-class PlayEpisode:
-    """A worker's job: plays the episode of a given number."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.game = make_game(config.task)
-        self.squash = self.game.get_wrapper_attr("squash")
-
-    def __call__(self, number: int) -> Episode:
-        """Episode `number` of the run, played from its own seed."""
-        seed = episode_seed(self.config.seed, number)
-        policy = exploring_policy(self.config, self.squash, seed)
-        compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
-        frames, actions, rewards = [], [], []
-        frame, _ = self.game.reset(seed=seed)
-        terminated = truncated = False
-        while not (terminated or truncated):
-            action = policy.act(frame)
-            frames.append(compress(frame, compressor))
-            frame, reward, terminated, truncated, _ = self.game.step(action)
-            actions.append(action)
-            rewards.append(reward)
-            truncated |= len(rewards) == self.config.collect.max_steps
-        return Episode(seed, frames, np.stack(actions), np.array(rewards, np.float32), terminated, truncated)
-
-    def close(self) -> None:
-        """Close the game."""
-        self.game.close()
 
 
 def episode_seed(seed: int, number: int) -> int:
@@ -67,55 +41,135 @@ def collect_rollouts(run: Run) -> None:
     """Collect the run's rollouts; can be killed and called again any time, and with more episodes once finished.
 
     Episodes are written in the order of their numbers, each a function of the run's seed and its number: which worker
-    played it, and how often the collection was interrupted, leaves no trace.
+    played it, and how often the collection was interrupted, leaves no trace. With `collect.onto` the rollouts of
+    another run come first, and numbers go on from theirs.
+
+    Raises:
+        UserError: the game cannot be made, options do not fit it, or the run's rollouts were imported or collected
+            with other options.
     """
     config, stage = run.config, run.rollouts
     if stage.started and "import" in stage.options():
         raise UserError(f"{stage.folder} holds episodes that were imported: collect into a new --run.")
-    with stage.begin(run.made_from(**recorded_options(config))):
-        done = stage.done
-        if done is not None and done["summary"]["episodes"] >= config.collect.episodes:
+    agent = exploring_agent(config)
+    before = _collected_before(run)
+    with stage.begin(run.made_from(**recorded_options(config, agent, before))):
+        first, frames = (0, 0) if before is None else _counts(before.summary())
+        goal = Goal(first + config.collect.episodes, frames + config.collect.frames)
+        if stage.done is not None and goal.reached(*_counts(stage.summary())):
             return
-        game = make_game(config.task)
-        squash = game.get_wrapper_attr("squash")
-        exploring_policy(config, squash, seed=1)  # refuses options that do not fit the game before any work
-        game.close()
+        squash = _check(config, agent, before)
         stage.reopen()
         path = stage.folder / EPISODES
-        _collect(run, _collected(path))
+        if before is not None and not path.exists():
+            copy_rollouts(before.folder / EPISODES, path)
+        _collect(run, agent, first, goal)
         lance.dataset(str(path)).cleanup_old_versions()
         stage.finish(summarise(Rollouts(path), squash))
 
 
-def _collected(path: Path) -> int:
-    """Episodes in the data set; none if a kill came before Lance had named its first files in a manifest."""
-    return len(Rollouts(path)) if any(path.glob("_versions/*.manifest")) else 0
+def next_run(run: Run, controller: str, folder: Path) -> Run:
+    """The run, in a folder of its own, with which another iteration of training begins: it adds to this run's rollouts
+    episodes that this run's agent plays."""
+    agent, onto = str(run.controller(controller).folder), str(run.folder)
+    collect = dataclasses.replace(run.config.collect, policy="agent", agent=agent, onto=onto)
+    return Run(folder, dataclasses.replace(run.config, collect=collect))
 
 
-def recorded_options(config: Config) -> dict[str, object]:
-    """The options that decide what the episodes are."""
-    options: dict[str, object] = {"collect": identity(config.collect)}
+def exploring_agent(config: Config) -> Agent | None:
+    """The trained agent that explores, if the policy is one."""
+    if config.collect.policy != "agent":
+        return None
+    if config.collect.agent is None:
+        raise UserError(
+            "collect.agent should name the folder of the agent that explores, e.g. runs/mine/controllers/real."
+        )
+    return agent_at(Path(config.collect.agent))
+
+
+def _collected_before(run: Run) -> Stage | None:
+    """The rollouts that come first."""
+    if run.config.collect.onto is None:
+        return None
+    before = Run(Path(run.config.collect.onto), run.config).rollouts
+    before.summary()
+    if before.folder.resolve() == run.rollouts.folder.resolve():
+        raise UserError(f"collect.onto is {run.folder} itself: a run is added to in a new --run.")
+    return before
+
+
+def recorded_options(config: Config, agent: Agent | None, before: Stage | None) -> dict[str, object]:
+    """The options that decide what the episodes are, with fingerprints of what they are made from."""
+    collect = identity(config.collect)
+    options: dict[str, object] = {"collect": collect}
     if config.collect.policy == "random_agent":
         options |= {"vision": identity(config.vision), "memory": identity(config.memory)}
+    if agent is None:
+        del collect["noise"], collect["astray"]  # which no other policy reads
+    else:
+        options["agent"] = agent.digest()
+    if before is not None:
+        options["onto"] = before.fingerprint()
     return options
 
 
-def _collect(run: Run, done: int) -> None:
+def _check(config: Config, agent: Agent | None, before: Stage | None) -> Squash:
+    """The game's actions; UserError if options, agent or earlier rollouts do not fit them."""
+    game = make_game(config.task)
+    squash: Squash = game.get_wrapper_attr("squash")
+    game.close()
+    if agent is None:
+        exploring_policy(config, squash, seed=1)
+    elif agent.squash != squash:
+        raise UserError(f"The agent {config.collect.agent} takes other actions than {config.task.name} does.")
+    else:
+        hold_bounds(config.collect)
+    if before is not None and typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
+        raise UserError(f"The rollouts of {before.folder} have other actions than {config.task.name} takes.")
+    return squash
+
+
+def _counts(summary: dict[str, Any]) -> tuple[int, int]:
+    """Episodes and frames of finished rollouts."""
+    return summary["episodes"], summary["frames"]
+
+
+def _collected(path: Path) -> tuple[int, int]:
+    """Episodes and frames in the data set; none if a kill came before Lance had named its first files."""
+    if not any(path.glob("_versions/*.manifest")):
+        return 0, 0
+    rollouts = Rollouts(path)
+    return len(rollouts), int(rollouts.starts[-1])
+
+
+def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
+    """Play and write episodes, numbered from `first`, until the goal is reached."""
     config, path = run.config, run.rollouts.folder / EPISODES
-    total, waiting, frames = config.collect.episodes, list[Episode](), 0
-    if done >= total:
+    done, frames = _collected(path)
+    if goal.reached(done, frames):
         return
-    with (
-        Pool(partial(PlayEpisode, config), config.compute) as pool,
-        progress_bar("Rollouts", total, "episodes", done) as bar,
-    ):
-        for episode in pool.map(range(done, total)):
-            waiting.append(episode)
-            frames += len(episode)
-            bar.advance(1, f"{frames:,} frames")
-            if sum(map(len, waiting)) >= FLUSH_ROWS:
-                append_episodes(path, waiting, done)
-                done += len(waiting)
+    job = partial(PlayExploring, config) if agent is None else partial(PlayAgent, config, agent)
+    # an agent's episodes are played in groups, which are the same whatever is missing
+    size = 1 if agent is None else config.compute.lanes
+    begin, end = first + (done - first) // size * size, None if config.collect.frames else goal.episodes
+    seeds = ([episode_seed(config.seed, number) for number in group] for group in _groups(begin, size, end))
+    waiting = list[Episode]()
+    with Pool(job, config.compute) as pool, collection_progress(path, goal, done, frames) as progress:
+        for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):
+            for episode in episodes[max(0, progress.episodes - group.start) :]:
+                waiting.append(episode)
+                progress.played(episode)
+                if progress.enough:
+                    break
+            if sum(map(len, waiting)) >= FLUSH_ROWS or progress.enough:
+                append_episodes(path, waiting, progress.episodes - len(waiting))
                 waiting.clear()
-        if waiting:
-            append_episodes(path, waiting, done)
+                progress.written()
+            if progress.enough:
+                return
+
+
+def _groups(begin: int, size: int, end: int | None) -> Iterator[range]:
+    """Consecutive numbers in groups, up to `end` if there is one."""
+    for start in itertools.count(begin, size) if end is None else range(begin, end, size):
+        yield range(start, start + size if end is None else min(start + size, end))

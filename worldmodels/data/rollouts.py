@@ -5,9 +5,12 @@ episode ended with it. The frame after the last action is not kept (some games h
 """
 
 import dataclasses
+import os
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import lance
@@ -27,7 +30,6 @@ EPISODES = "episodes.lance"
 """Name of the data set in a stage's folder."""
 FLUSH_ROWS = 8192
 """Episodes are written together once they have so many steps."""
-COMPRESSION_LEVEL = 3
 FRAME_BYTES = int(np.prod(SHAPE))
 Rows = NDArray[np.integer]
 
@@ -56,9 +58,16 @@ class Episode:
         return len(self.rewards)
 
 
-def compress(frame: NDArray[np.uint8], compressor: zstandard.ZstdCompressor | None = None) -> bytes:
-    """A frame (64, 64, 3) as one zstd blob."""
-    return (compressor or zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)).compress(frame.tobytes())
+@cache
+def _compressor() -> zstandard.ZstdCompressor:
+    """Looking only for what repeats two pixels or more is a fifth faster than level 3, at nearly the same size."""
+    tuned = zstandard.ZstdCompressionParameters.from_level(1, source_size=FRAME_BYTES, min_match=6)
+    return zstandard.ZstdCompressor(compression_params=tuned)
+
+
+def compress(frame: NDArray[np.uint8]) -> bytes:
+    """A frame (64, 64, 3) as one zstd blob; for one thread at a time."""
+    return _compressor().compress(frame.tobytes())
 
 
 def schema(action_dim: int) -> pa.Schema:
@@ -207,6 +216,24 @@ def append_episodes(path: Path, episodes: Sequence[Episode], first: int) -> None
     """Append episodes, numbered from `first`, to the data set at `path`, making it if there is none. Atomic."""
     table = to_table(episodes, first)
     lance.write_dataset(table, str(path), mode="append" if first else "create", schema=table.schema)
+
+
+def copy_rollouts(source: Path, target: Path) -> None:
+    """A data set to append to that begins with all that another one holds; they share their files where the disk can.
+
+    That is safe because Lance never changes a file that it has written. Atomic.
+    """
+    unfinished = target.with_name(f"copying-{target.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(source, unfinished, copy_function=_link)
+    os.replace(unfinished, target)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def rows_of(starts: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[np.int64]:

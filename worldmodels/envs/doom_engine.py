@@ -8,7 +8,8 @@ The engine is a process of its own, and some of its habits are mended here (on L
 - It leaves files in the working directory and 10 MB in /dev/shm. It gets a directory that is gone once it
   runs, and the names of its shared memory are removed as soon as both sides have it open.
 
-So nothing is left however the process ends, unless it is killed within the 0.2 s in which an engine starts.
+So nothing is left however the process ends; if it is killed within the 0.2 s in which an engine starts, the
+folder is removed when the next one starts.
 What is not mended: if the *engine* dies within those 0.2 s, vizdoom 1.3.2 crashes the Python process as well.
 """
 
@@ -17,14 +18,16 @@ import mmap
 import os
 import select
 import shlex
+import shutil
 import struct
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 import vizdoom as vzd
+
+from worldmodels.temporary import temporary_folder
 
 # A crash shows as any of these, depending on what the engine was doing when it died.
 ENGINE_ERRORS = (
@@ -60,17 +63,28 @@ def start_engine(skill: int, time_limit: int, labels: bool) -> vzd.DoomGame:
     game.set_objects_info_enabled(labels)
     game.set_window_visible(False)
     game.set_sound_enabled(False)
+    launch(game)
+    return game
+
+
+def launch(game: vzd.DoomGame) -> None:
+    """Start the engine of a game that is configured; instead of `game.init()`.
+
+    Raises one of ENGINE_ERRORS if it does not start.
+    """
     game.set_doom_config_path(os.devnull)  # or it writes _vizdoom.ini when it ends
-    with tempfile.TemporaryDirectory(prefix="take-cover-", ignore_cleanup_errors=True) as folder:
-        launcher = _write_launcher(Path(folder))
+    folder = temporary_folder("doom")
+    try:
+        launcher = _write_launcher(folder)
         if launcher is None:
             game.init()
-            return game
+            return
         game.set_vizdoom_path(str(launcher))
         game.init()
-        pid = int((Path(folder) / "pid").read_text())
+        pid = int((folder / "pid").read_text())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     _adopt(pid, game.get_instance_id())
-    return game
 
 
 # Runs between the fork and the engine. It opens a session of its own, so that Ctrl-C reaches only Python;

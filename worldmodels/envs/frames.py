@@ -27,6 +27,11 @@ def to_task_frame(image: Frame, crop: Crop | None = None) -> Frame:
     return np.ascontiguousarray(image)
 
 
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape is an image: (H, W), (H, W, 1) or (H, W, 3), and not empty."""
+    return len(shape) in (2, 3) and 0 not in shape and (len(shape) == 2 or shape[2] in (1, 3))
+
+
 class TaskFrames(gym.Wrapper):
     """Shows the agent task frames, whatever the game observes.
 
@@ -46,35 +51,43 @@ class TaskFrames(gym.Wrapper):
         self._ready_made = False
         if crop is not None and not (crop[0] < crop[1] and crop[2] < crop[3]):
             raise UserError(f"task.crop {crop} keeps nothing: rows from, to and columns from, to have to ascend.")
+        self._name = env.spec.id if env.spec else type(env).__name__
         if not render_pixels:
-            self._check(env)
+            self._check_space(env.observation_space)
 
-    def _check(self, env: gym.Env) -> None:
+    def _check_space(self, space: gym.Space) -> None:
         """Raise UserError unless the observation, or its entry `image_key`, is an image."""
-        name = env.spec.id if env.spec else type(env).__name__
-        space = env.observation_space
+        name = self._name
         if isinstance(space, gym.spaces.Dict):
             if self.image_key not in space.spaces:
                 keys = ", ".join(space.spaces)
                 raise UserError(f"{name} observes a Dict with {keys}: name the image among them as task.image_key.")
             space = space[self.image_key]
         shape = space.shape or ()
-        image = space.dtype == np.uint8 and len(shape) in (2, 3) and (len(shape) == 2 or shape[2] in (1, 3))
-        if not image:
+        if space.dtype != np.uint8 or not is_image(shape):
             raise UserError(
                 f"{name} observes {space}, which is no image of uint8 (height, width, 1 or 3): "
                 "set task.render_pixels: true to watch what it renders."
             )
-        if self.crop is not None and (self.crop[1] > shape[0] or self.crop[3] > shape[1]) and shape != SHAPE:
-            raise UserError(f"task.crop {self.crop} reaches beyond the {shape[0]}x{shape[1]} image of {name}.")
         self._ready_made = shape == SHAPE
+        if not self._ready_made:
+            self._check_crop(shape)
+
+    def _check_crop(self, shape: tuple[int, ...]) -> None:
+        if self.crop is not None and (self.crop[1] > shape[0] or self.crop[3] > shape[1]):
+            raise UserError(f"task.crop {self.crop} reaches beyond the {shape[0]}x{shape[1]} image of {self._name}.")
 
     def _frame(self, observation: object) -> Frame:
         image = self.env.render() if self.render_pixels else observation
         if isinstance(image, dict):
             image = image[self.image_key]
-        assert isinstance(image, np.ndarray)
-        return image if self._ready_made else to_task_frame(image, self.crop)
+        if self._ready_made:
+            return image  # type: ignore[return-value]
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or not is_image(image.shape):
+            what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise UserError(f"{self._name} shows {what}, which is no image of uint8 (height, width, 1 or 3).")
+        self._check_crop(image.shape)
+        return to_task_frame(image, self.crop)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:
         """First task frame of an episode."""

@@ -1,5 +1,8 @@
 """A task's game, ready to be played: task frames in, action vectors out, a step limit."""
 
+import os
+from typing import Any
+
 import gymnasium as gym
 
 from worldmodels.config import TaskConfig
@@ -46,14 +49,22 @@ def make_game(task: TaskConfig, score: bool = False, render: bool = False) -> gy
         name, kwargs = task.score_env, dict(task.score_env_kwargs)
     if render or task.render_pixels:
         kwargs["render_mode"] = "rgb_array"
-    if name.startswith("Vizdoom"):
-        import vizdoom.gymnasium_wrapper  # noqa: F401  # registers VizDoom's own scenarios
+        os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # games that render by pygame are watched, not heard
     try:
-        env = gym.make(name, disable_env_checker=True, **kwargs)
-    except (gym.error.Error, ImportError, TypeError, AttributeError, FileNotFoundError) as error:
-        raise UserError(f"The game {name} cannot be made: {' '.join(str(error).split())}") from error
+        env = _make(name, kwargs)
+    except Exception as error:  # a game may raise anything about its keyword arguments
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"The game {name} cannot be made: {reason}") from error
     if task.frame_skip > 1:
         env = FrameSkip(env, task.frame_skip)
     env = VectorActions(env, squash_for(env.action_space, task.squash))
     env = TaskFrames(env, task.crop, task.image_key, task.render_pixels)
     return gym.wrappers.TimeLimit(env, task.max_steps)
+
+
+def _make(name: str, kwargs: dict[str, Any]) -> gym.Env:
+    if not name.startswith("Vizdoom"):
+        return gym.make(name, disable_env_checker=True, **kwargs)
+    from worldmodels.envs.vizdoom_games import VizdoomGame  # registers the games of VizDoom's own wrapper
+
+    return VizdoomGame(gym.make(name, disable_env_checker=True, **kwargs))

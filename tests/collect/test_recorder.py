@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import zstandard
+
+from worldmodels.agent import Agent
+from worldmodels.collect.recorder import Notes, Recorder
+from worldmodels.config import ComputeConfig
+from worldmodels.errors import UserError
+from worldmodels.play import RandomPolicy, play
+
+FRAME = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3)
+
+
+def notes() -> Notes:
+    return Notes(7)
+
+
+def test_notes_become_an_episode() -> None:
+    taken = notes()
+    for step in range(3):
+        taken.see(FRAME + np.uint8(step), np.full(2, step, np.float32))
+        taken.pay(step / 2)
+    episode = taken.episode(terminated=True, truncated=False)
+    assert (episode.seed, len(episode), episode.terminated, episode.truncated) == (7, 3, True, False)
+    assert episode.actions.tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert episode.rewards.tolist() == [0, 0.5, 1]
+    assert zstandard.decompress(episode.frames[2]) == (FRAME + np.uint8(2)).tobytes()
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
+def test_a_reward_that_is_not_finite_is_refused(reward: float) -> None:
+    taken = notes()
+    taken.see(FRAME, np.zeros(1, np.float32))
+    with pytest.raises(UserError, match="at step 0 of the episode with seed 7"):
+        taken.pay(reward)
+
+
+def test_a_recorded_world_is_the_world_and_keeps_its_episodes(tiny_agent: Agent) -> None:
+    seeds = np.array([3, 11, 20, 34, 8])  # more than lanes: some lanes play twice
+    squash, compute = tiny_agent.squash, ComputeConfig(workers=0)
+    plain = play(tiny_agent.real_world(2, compute, blind=True), RandomPolicy(squash, 2), seeds)
+    recorder = Recorder(tiny_agent.real_world(2, compute, blind=True))
+    recorded = play(recorder, RandomPolicy(squash, 2), seeds)
+    assert np.array_equal(plain.returns, recorded.returns)
+    episodes = [recorder.episodes[int(seed)] for seed in seeds]
+    assert [len(episode) for episode in episodes] == plain.lengths.tolist()
+    assert [episode.rewards.sum() for episode in episodes] == pytest.approx(plain.returns)
+    assert all(episode.terminated != episode.truncated for episode in episodes)
