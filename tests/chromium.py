@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -35,8 +36,8 @@ def chromium() -> str | None:
 class Page:
     """One tab. What the page logs as an error, or throws, is in `complaints`."""
 
-    def __init__(self, address: str) -> None:
-        self._socket = connect(address, max_size=None, compression=None)
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
         self._calls = 0
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log"):
@@ -115,10 +116,6 @@ class Page:
         shot = self.call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(shot["data"]))
 
-    def close(self) -> None:
-        """Leave the tab's connection."""
-        self._socket.close()
-
 
 class Browser:
     """A running Chromium with a profile of its own."""
@@ -129,18 +126,16 @@ class Browser:
     @contextlib.contextmanager
     def page(self) -> Iterator[Page]:
         """A new tab, for the time of the block."""
-        import urllib.request
+        target = self._ask("new?about:blank", method="PUT")
+        with connect(target["webSocketDebuggerUrl"], max_size=None, compression=None) as socket:
+            yield Page(socket)
+        self._ask(f"close/{target['id']}")
 
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}/json/new?about:blank", method="PUT")
+    def _ask(self, what: str, method: str = "GET") -> Any:
+        request = urllib.request.Request(f"http://127.0.0.1:{self._port}/json/{what}", method=method)
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            target = json.load(answer)
-        page = Page(target["webSocketDebuggerUrl"])
-        try:
-            yield page
-        finally:
-            page.close()
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/json/close/{target['id']}", timeout=PATIENCE):
-                pass
+            text = answer.read().decode()
+        return json.loads(text) if text.startswith("{") else text
 
 
 @contextlib.contextmanager

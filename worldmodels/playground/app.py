@@ -170,13 +170,14 @@ async def _first_to_end(*parts: Coroutine[Any, Any, None]) -> None:
     """Run parts of a visit side by side until one ends, and raise what ended it; the others are cancelled."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in ended:
-        task.result()
+        await asyncio.wait(tasks)
+    errors = [task.exception() for task in tasks if not task.cancelled()]
+    for error in filter(None, errors):
+        raise error
 
 
 async def _farewell(socket: WebSocket, kind: str, text: str, code: int) -> None:

@@ -1,6 +1,7 @@
 """The real game beside a dream, in a thread of its own, so that a game that is slow, hangs or crashes harms nobody."""
 
 import asyncio
+import gc
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -24,27 +25,26 @@ class GameLost(UserError):
 
 
 class Beside:
-    """A `Game` in its own thread. Every method raises GameLost if the game cannot be made, crashes or hangs.
-
-    Attributes:
-        game: the game once it has begun; it stands still between calls.
-    """
-
-    game: Game
+    """A `Game` in its own thread. Every method raises GameLost if the game cannot be made, crashes or hangs."""
 
     def __init__(self, role: Role) -> None:
         self._role = role
         self._thread = OwnThread("game")
         self._made: Game | None = None
 
+    @property
+    def game(self) -> Game:
+        """The game once it is open; it stands still between calls."""
+        assert self._made is not None
+        return self._made
+
     async def open(self, seed: int) -> None:
         """Make the game and begin an episode."""
-        self.game = await self._do(self._make)
+        await self._do(self._make)
         await self.begin(seed)
 
-    def _make(self) -> Game:
+    def _make(self) -> None:
         self._made = Game(self._role.agent, self._role.compute)
-        return self._made
 
     async def begin(self, seed: int) -> None:
         """Begin an episode."""
@@ -74,3 +74,5 @@ class Beside:
     def _end(self) -> None:
         if self._made is not None:
             self._made.close()
+        self._made = None
+        gc.collect()  # games hold themselves in cycles, and tens of megabytes each

@@ -1,5 +1,6 @@
 """The server from the command line: agents, an address to listen on, and the page's own address for the visitor."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -45,7 +46,8 @@ def play_dream(
     with listen(host, port) as listener:
         cast = gather(run, name, checkpoint)
         become_worker()
-        address = address_of(listener, host)
+        gc.freeze()  # what is loaded stays for good: later collections need not look through it
+        address = address_of(listener)
         server = server_of(Playground(cast, max_visitors), host)
         say(f"Play inside the dream of {', '.join(cast)}: {address} (Ctrl+C ends it)")
         if not is_loopback(listener):
@@ -62,7 +64,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; UserError if the address is not this machine's or the port is taken or forbidden."""
     try:
         family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except (socket.gaierror, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise UserError(f"--host {host} is no address of this machine ({error}).") from error
     listener = socket.socket(family, kind)
     try:
@@ -78,7 +80,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket, host: str) -> str:
+def address_of(listener: socket.socket) -> str:
     """The page's address, as a browser on this machine takes it."""
     ip, port = listener.getsockname()[:2]
     if ipaddress.ip_address(ip).is_unspecified:
