@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians, one for each latent dimension independently: their likelihood and samples at a temperature."""
+"""Mixtures of Gaussians, one for each latent dimension: their likelihood, samples at a temperature, and doubt."""
 
 import math
 from typing import Any, NamedTuple
@@ -86,3 +86,27 @@ def sample(
     )  # the last component takes what rounding leaves
     spread = math.sqrt(temperature) * normal
     return mean.gather(-1, k).squeeze(-1) + torch.exp(log_sigma.gather(-1, k).squeeze(-1)) * spread
+
+
+def at_temperature(mixture: Mixture, temperature: float) -> Mixture:
+    """The mixture from which `sample` draws: logits / tau, sigma sqrt(tau); at tau = 0 all weight is on one point."""
+    logits, mean, log_sigma = mixture
+    if temperature == 0:
+        best = logits == logits.max(-1, keepdim=True).values
+        never = torch.full_like(logits, -math.inf)
+        return Mixture(torch.where(best, torch.zeros_like(logits), never), mean, never)
+    return Mixture(logits / temperature, mean, log_sigma + 0.5 * math.log(temperature))
+
+
+def choice_entropy(mixture: Mixture) -> Float[Tensor, "*b z"]:
+    """Entropy, in nats, of the choice among the K Gaussians of each dimension: 0 if it is certain, log K at most."""
+    share = torch.softmax(mixture.logits, -1)
+    return -torch.xlogy(share, share).sum(-1)
+
+
+def deviation(mixture: Mixture) -> Float[Tensor, "*b z"]:
+    """Standard deviation of each dimension, by the law of total variance: that of the Gaussians and between them."""
+    share = torch.softmax(mixture.logits, -1)
+    average = (share * mixture.mean).sum(-1, keepdim=True)
+    within = torch.exp(2 * mixture.log_sigma)
+    return (share * (within + (mixture.mean - average).square())).sum(-1).sqrt()
