@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worldmodels.config import ComputeConfig, ControllerConfig, MemoryConfig, TaskConfig, VisionConfig
+from worldmodels.config import ComputeConfig, ControllerConfig, DreamStart, MemoryConfig, TaskConfig, VisionConfig
 from worldmodels.controller.linear import LinearController
 from worldmodels.dream import DreamVectorEnv
 from worldmodels.envs.actions import Squash
@@ -78,11 +78,16 @@ class Agent:
         make = partial(make_game, self.task, score, render)
         return RealWorld(make, lanes, None if blind else self.world_model(lanes, compute), self.task.success_key)
 
-    def dream_world(self, lanes: int, temperature: float, max_steps: int | None = None) -> DreamVectorEnv:
-        """M's dream of the game; UserError if M lacks the heads that make it a game."""
+    def dream_world(
+        self, lanes: int, temperature: float, max_steps: int | None = None, start: DreamStart = "first"
+    ) -> DreamVectorEnv:
+        """M's dream of the game; UserError if M lacks the heads that make it a game.
+
+        A dream that starts at "any" real moment lasts for as many steps as one that starts at a "first" frame.
+        """
         if self.memory.config.reward_head or self.memory.config.done_head:
             limit = max_steps or self.task.max_steps
-            starts = self.starts.only_first()
+            starts = self.starts.only_first() if start == "first" else self.starts
             return DreamVectorEnv(self.memory, starts, self.squash, lanes, self.config.inputs, temperature, limit)
         raise UserError(
             "This M predicts neither rewards nor ends, so nothing can be won in its dream: "

@@ -18,6 +18,7 @@ Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+DreamStart = Literal["first", "any"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ class ControllerConfig:
     """First step size of CMA-ES."""
     temperature: NonNegative = 1.0
     """Temperature of the dream."""
+    start: DreamStart = "first"
+    """Where training dreams begin: at real first frames, or at any real moment with what M remembers there."""
     max_steps: Count | None = None
     """Step limit of a training episode; the task's own if not given."""
     patience: Count | None = None

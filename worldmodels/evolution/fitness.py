@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
-from worldmodels.config import ComputeConfig
+from worldmodels.config import ComputeConfig, DreamStart
 from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
 from worldmodels.workers import Pool
 
@@ -37,6 +37,7 @@ class Worlds:
     compute: ComputeConfig
     temperature: float
     score: bool = False
+    start: DreamStart = "first"
 
 
 class PlayTrials:
@@ -63,7 +64,7 @@ class PlayTrials:
                 self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score, blind=blind)
             else:
                 lanes, temperature = compute.dream_lanes, self.worlds.temperature
-                self._made[name] = agent.dream_world(lanes, temperature)
+                self._made[name] = agent.dream_world(lanes, temperature, start=self.worlds.start)
         return self._made[name]
 
     def close(self) -> None:
