@@ -13,11 +13,12 @@ FOLDERS = {
     "collect": ["rollouts"],
     "vision": ["vision"],
     "memory": ["latents", "memory"],
+    "calibration": ["calibration"],
     "real": ["controllers/real"],
     "dream": ["controllers/dream"],
 }
-STRIDE = {"memory": 3}
-"""Only every third of M's many moments is tried."""
+STRIDE = {"memory": 3, "calibration": 5}
+"""Of stages with many moments only some are tried."""
 
 
 @pytest.fixture(scope="module")

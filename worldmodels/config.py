@@ -138,6 +138,18 @@ class MemoryConfig:
 
 
 @dataclass(frozen=True)
+class CalibrateConfig:
+    """The end of stage 3: the same policies in M's dream and in the game."""
+
+    episodes: Natural = 16
+    """Episodes of each policy in each world; 0: stage 3 ends without the comparison."""
+    temperatures: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.5, 1.0, 1.15)
+    """Temperatures of the dream; the one nearest to 1 is judged."""
+    max_steps: Count | None = None
+    """Step limit of these episodes; that of the longest recorded episode if not given."""
+
+
+@dataclass(frozen=True)
 class ControllerConfig:
     """Stage 4: C, evolved by CMA-ES."""
 
@@ -235,6 +247,7 @@ class Config:
     collect: CollectConfig = field(default_factory=CollectConfig)
     vision: VisionConfig = field(default_factory=VisionConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
     controllers: dict[str, ControllerConfig] = field(default_factory=lambda: {"real": ControllerConfig()})
     """Controllers to evolve, by name."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

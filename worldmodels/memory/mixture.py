@@ -51,3 +51,8 @@ def sample(
     )  # the last component takes what rounding leaves
     spread = math.sqrt(temperature) * normal
     return mean.gather(-1, k).squeeze(-1) + torch.exp(log_sigma.gather(-1, k).squeeze(-1)) * spread
+
+
+def expectation(mixture: Mixture) -> Float[Tensor, "*b z"]:
+    """The mean of each dimension's mixture."""
+    return (torch.softmax(mixture.logits, -1) * mixture.mean).sum(-1)
