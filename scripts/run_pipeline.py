@@ -6,5 +6,5 @@ from worldmodels.pipeline import run_pipeline
 if __name__ == "__main__":
     stage_main(
         run_pipeline,
-        ["task", "seed", "collect", "vision", "memory", "controllers", "evaluate", "render", "compute"],
+        ["task", "seed", "collect", "vision", "memory", "calibrate", "controllers", "evaluate", "render", "compute"],
     )

@@ -1,7 +1,7 @@
-"""Stage 3: encode the rollouts with V and train M on the latent sequences."""
+"""Stage 3: encode the rollouts with V, train M on the latent sequences, and compare its dream with the game."""
 
+from worldmodels.calibration import train_checked_memory
 from worldmodels.cli import stage_main
-from worldmodels.memory.train import train_memory
 
 if __name__ == "__main__":
-    stage_main(train_memory, ["task", "seed", "memory", "compute"])
+    stage_main(train_checked_memory, ["task", "seed", "memory", "calibrate", "compute"])

@@ -12,10 +12,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
-jaxtyping.install_import_hook(
-    [f"worldmodels.{name}" for name in ("vision", "memory", "dream", "controller", "noise", "world_model")],
-    "beartype.beartype",
-)
+CHECKED = ("vision", "memory", "dream", "calibration.prediction", "controller", "noise", "world_model")
+jaxtyping.install_import_hook([f"worldmodels.{name}" for name in CHECKED], "beartype.beartype")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from worldmodels.config import (
+    CalibrateConfig,
     CollectConfig,
     ComputeConfig,
     Config,
@@ -164,6 +165,7 @@ def tiny_config(vision: str = "counter", episodes: int = 12) -> Config:
             validation_episodes=2,
             start_states=8,
         ),
+        calibrate=CalibrateConfig(episodes=3, temperatures=(1.0,)),
         controllers={
             "real": ControllerConfig(world="real", **evolved),
             "dream": ControllerConfig(world="dream", max_steps=20, **evolved),

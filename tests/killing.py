@@ -18,6 +18,7 @@ import torch._dynamo  # Adam's first step would import it, in every child anew
 
 import worldmodels.collect.stage
 import worldmodels.data.latents
+from worldmodels.calibration import check_dream
 from worldmodels.collect import collect_rollouts, next_run
 from worldmodels.config import Config
 from worldmodels.evolution.history import History
@@ -30,6 +31,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "collect": collect_rollouts,
     "vision": train_vision,
     "memory": train_memory,
+    "calibration": check_dream,
     "real": lambda run: train_controller(run, "real"),
     "dream": lambda run: train_controller(run, "dream"),
     "iterate": lambda run: collect_rollouts(next_run(run, "real", run.folder / "next")),
@@ -63,7 +65,7 @@ def _said(folder: Path) -> str:
 
 
 def _in_child(folder: Path, config: Config, stage: str, kill_at: int | None, moments: Path) -> None:
-    sys.stderr = folder.with_suffix(".said").open("w")
+    sys.stdout = sys.stderr = folder.with_suffix(".said").open("w")
     torch.set_num_threads(1)
     worldmodels.collect.stage.FLUSH_ROWS = 15
     worldmodels.data.latents.CHUNK = 16

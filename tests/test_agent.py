@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from counting import COUNT, DIGITS
 
 from worldmodels.agent import CONTROLLER, Agent, agent_of_run, load_agent
 from worldmodels.config import ComputeConfig
@@ -35,6 +36,22 @@ def returns_of(agent: Agent) -> np.ndarray:
     """What the agent earns in the game and in the dream."""
     worlds = (agent.real_world(2, COMPUTE), agent.dream_world(2, 1.0, max_steps=9))
     return np.stack([play(world, agent.policy(2, 3), SEEDS).returns for world in worlds])
+
+
+def test_a_dream_begins_at_first_frames_or_at_any_moment_that_m_remembers(tiny_agent: Agent) -> None:
+    seeds = list(range(200))
+    first, _ = tiny_agent.dream_world(200, 1.0).reset(seed=seeds)
+    inner, _ = tiny_agent.dream_world(200, 1.0, start="any").reset(seed=seeds)
+    latent, memory = slice(DIGITS), slice(DIGITS, None)
+    assert not first[:, COUNT].any()
+    assert not first[:, memory].any()
+    later = inner[:, COUNT] > 0
+    assert later.any()
+    assert not later.all()
+    assert inner[later, memory].any(1).all()
+    assert not inner[~later, memory].any()
+    moments = {tuple(mu) for mu in tiny_agent.starts.mu.numpy()}
+    assert {tuple(z) for z in inner[:, latent]} == moments
 
 
 def test_a_checkpoint_holds_nothing_that_could_run(folder: Path) -> None:

@@ -13,12 +13,13 @@ FOLDERS = {
     "collect": ["rollouts"],
     "vision": ["vision"],
     "memory": ["latents", "memory"],
+    "calibration": ["calibration"],
     "real": ["controllers/real"],
     "dream": ["controllers/dream"],
     "iterate": ["next/rollouts"],
 }
-STRIDE = {"memory": 3, "iterate": 3}
-"""Of some stages only every third of their many moments is tried."""
+STRIDE = {"memory": 3, "iterate": 3, "calibration": 5}
+"""Of stages with many moments only some are tried."""
 
 
 @pytest.fixture(scope="module")

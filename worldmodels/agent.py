@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worldmodels.config import ComputeConfig, ControllerConfig, MemoryConfig, TaskConfig, VisionConfig
+from worldmodels.config import ComputeConfig, ControllerConfig, DreamStart, MemoryConfig, TaskConfig, VisionConfig
 from worldmodels.controller.linear import LinearController
 from worldmodels.dream import DreamVectorEnv
 from worldmodels.envs.actions import Squash
@@ -83,12 +83,16 @@ class Agent:
         lanes: int,
         temperature: float,
         max_steps: int | None = None,
+        start: DreamStart = "first",
         precision: torch.dtype = torch.float32,
     ) -> DreamVectorEnv:
-        """M's dream of the game; UserError if M lacks the heads that make it a game."""
+        """M's dream of the game; UserError if M lacks the heads that make it a game.
+
+        A dream that starts at "any" real moment lasts for as many steps as one that starts at a "first" frame.
+        """
         if self.memory.config.reward_head or self.memory.config.done_head:
             limit = max_steps or self.task.max_steps
-            starts = self.starts.only_first()
+            starts = self.starts.only_first() if start == "first" else self.starts
             return DreamVectorEnv(
                 self.memory, starts, self.squash, lanes, self.config.inputs, temperature, limit, precision
             )

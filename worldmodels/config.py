@@ -19,6 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+DreamStart = Literal["first", "any"]
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,18 @@ class MemoryConfig:
 
 
 @dataclass(frozen=True)
+class CalibrateConfig:
+    """The end of stage 3: the same policies in M's dream and in the game."""
+
+    episodes: Natural = 16
+    """Episodes of each policy in each world; 0: stage 3 ends without the comparison."""
+    temperatures: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.5, 1.0, 1.15)
+    """Temperatures of the dream; the one nearest to 1 is judged."""
+    max_steps: Count | None = None
+    """Step limit of these episodes; that of the longest recorded episode if not given."""
+
+
+@dataclass(frozen=True)
 class ControllerConfig:
     """Stage 4: C, evolved by CMA-ES."""
 
@@ -172,6 +185,8 @@ class ControllerConfig:
     """First step size of CMA-ES."""
     temperature: NonNegative = 1.0
     """Temperature of the dream."""
+    start: DreamStart = "first"
+    """Where training dreams begin: at real first frames, or at any real moment with what M remembers there."""
     max_steps: Count | None = None
     """Step limit of a training episode; the task's own if not given."""
     patience: Count | None = None
@@ -244,6 +259,7 @@ class Config:
     collect: CollectConfig = field(default_factory=CollectConfig)
     vision: VisionConfig = field(default_factory=VisionConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
     controllers: dict[str, ControllerConfig] = field(default_factory=lambda: {"real": ControllerConfig()})
     """Controllers to evolve, by name."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -1,9 +1,7 @@
 """Stage 5: scores on the test seeds, in the game and in the dream, with honest spreads."""
 
 import csv
-import hashlib
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.metrics import progress_bar
 from worldmodels.play import Outcomes
-from worldmodels.runs import Run, atomic, read_json, write_json
+from worldmodels.played import Played
+from worldmodels.runs import Run, atomic, write_json
 from worldmodels.seeds import stream, test_seeds
 
 RANDOM = "random policy"
@@ -118,18 +117,16 @@ def _outcomes(run: Run, entry: _Entry) -> Outcomes:
         config.evaluate.stock,
         config.evaluate.episodes,
     ]
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = run.evaluation.folder / "played" / f"{name}.json"
-    if path.exists():
-        played = read_json(path)
-        return Outcomes(*(np.array(played[field]) for field in Outcomes._fields))
+    played = Played(run.evaluation.folder / "played")
+    found = played.get(key)
+    if found is not None:
+        return found
     worlds = Worlds(entry.agent, config.compute, entry.temperature, score=config.evaluate.stock)
     seeds = np.array(test_seeds(config.evaluate.episodes))
     with Fitness(worlds) as fitness:
         outcomes = fitness.evaluate(entry.agent.parameters[None], seeds, entry.world)
     outcomes = Outcomes(*(column[0] for column in outcomes))
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, {field: column.tolist() for field, column in outcomes._asdict().items()})
+    played.put(key, outcomes)
     return outcomes
 
 

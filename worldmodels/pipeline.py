@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from worldmodels.calibration import train_checked_memory
 from worldmodels.collect import collect_rollouts
 from worldmodels.evaluate import evaluate
 from worldmodels.evolution.train import train_controller
-from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.render import render_dream, render_real, write_report
 from worldmodels.render.stages import VIDEOS
@@ -22,7 +22,7 @@ def run_pipeline(run: Run) -> None:
     stages: list[tuple[str, Callable[[], object]]] = [
         ("Collect rollouts", lambda: _collect(run)),
         ("Train V", lambda: train_vision(run)),
-        ("Train M", lambda: train_memory(run)),
+        ("Train M", lambda: train_checked_memory(run)),
         *((f"Evolve C ({name})", lambda name=name: train_controller(run, name)) for name in controllers),
         ("Evaluate", lambda: evaluate(run)),
         *((f"Film {name} awake", lambda name=name: _film(run, name, "real", render_real)) for name in controllers),

@@ -246,6 +246,11 @@ class Run:
         """Stage 3: M."""
         return self.stage("memory", "M", "scripts/train_memory.py")
 
+    @property
+    def calibration(self) -> Stage:
+        """The end of stage 3: M's dream beside the game."""
+        return self.stage("calibration", "The comparison of dream and game", "scripts/check_dream.py")
+
     def controller(self, name: str) -> Stage:
         """Stage 4: the controller of that name."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):

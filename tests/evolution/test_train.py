@@ -2,12 +2,15 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from counting import COUNT, SCALE
 
 from worldmodels.agent import CONTROLLER, agent_of_run, blank_agent, load_parameters
 from worldmodels.config import Config, ControllerConfig
+from worldmodels.dream import DreamVectorEnv
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.history import read_history
@@ -153,6 +156,23 @@ def test_a_dream_that_nothing_can_be_won_in_is_refused(tiny_run: Run) -> None:
     agent.memory.config = dataclasses.replace(agent.memory.config, reward_head=False, done_head=False)
     with pytest.raises(UserError, match="predicts neither rewards nor ends"):
         agent.dream_world(2, 1.0)
+
+
+@pytest.mark.parametrize("start", ["first", "any"])
+def test_dreams_begin_where_the_options_say(copy: Run, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+    begun: list[int] = []
+    original = DreamVectorEnv.reset
+
+    def watched(dream: DreamVectorEnv, **arguments: Any) -> Any:
+        observation, info = original(dream, **arguments)
+        counts = np.rint(observation[arguments["options"]["reset_mask"], COUNT] * SCALE)
+        begun.extend(counts.astype(int))
+        return observation, info
+
+    monkeypatch.setattr(DreamVectorEnv, "reset", watched)
+    evolve(copy, "begun", world="dream", start=start, rollouts=8, generations=2)
+    assert len(begun) >= 64
+    assert (set(begun) == {0}) == (start == "first")
 
 
 def test_candidates_are_tried_on_the_same_seeds_and_shaped_by_candidate(tiny_run: Run) -> None:

@@ -56,9 +56,12 @@ class Squash:
 
     def random(self, source: np.random.Generator) -> Actions:
         """A uniformly random action (A,): within its bounds, or a random choice."""
-        drawn = source.random(self.dim, np.float32)
+        return self.scattered(source.random((1, self.dim), np.float32))[0]
+
+    def scattered(self, drawn: NDArray[np.float32]) -> Actions:
+        """Uniformly random actions (B, A) of numbers (B, A) that are uniform in 0..1."""
         if self.choices:
-            return self(drawn[None])[0]
+            return self._one_hot(drawn)
         low, high = self.space.low, self.space.high
         return np.asarray(low + drawn * (high - low), np.float32)
 

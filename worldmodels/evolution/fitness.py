@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
-from worldmodels.config import ComputeConfig
+from worldmodels.config import ComputeConfig, DreamStart
 from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
 from worldmodels.runtime import pick_precision
 from worldmodels.workers import Pool
@@ -39,6 +39,7 @@ class Worlds:
     compute: ComputeConfig
     temperature: float
     score: bool = False
+    start: DreamStart = "first"
 
 
 class PlayTrials:
@@ -65,7 +66,9 @@ class PlayTrials:
                 self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score, blind=blind)
             else:
                 precision = pick_precision(compute, torch.device("cpu"))
-                self._made[name] = agent.dream_world(compute.dream_lanes, self.worlds.temperature, precision=precision)
+                self._made[name] = agent.dream_world(
+                    compute.dream_lanes, self.worlds.temperature, start=self.worlds.start, precision=precision
+                )
         return self._made[name]
 
     def close(self) -> None:

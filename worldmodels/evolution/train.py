@@ -45,7 +45,7 @@ class _Evolution:
     def __init__(self, run: Run, stage: Stage, name: str, config: ControllerConfig) -> None:
         self.run_seed, self.stage, self.name, self.config = run.config.seed, stage, name, config
         self.agent = blank_agent(run, config)
-        self.worlds = Worlds(self.agent, run.config.compute, config.temperature)
+        self.worlds = Worlds(self.agent, run.config.compute, config.temperature, start=config.start)
         seed = torch_seed(self.run_seed, "evolution")
         self.cmaes = CMAES(self.agent.form.parameters, config.population, config.sigma0, seed)
         self.best = -np.inf

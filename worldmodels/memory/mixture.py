@@ -110,3 +110,8 @@ def deviation(mixture: Mixture) -> Float[Tensor, "*b z"]:
     average = (share * mixture.mean).sum(-1, keepdim=True)
     within = torch.exp(2 * mixture.log_sigma)
     return (share * (within + (mixture.mean - average).square())).sum(-1).sqrt()
+
+
+def expectation(mixture: Mixture) -> Float[Tensor, "*b z"]:
+    """The mean of each dimension's mixture."""
+    return (torch.softmax(mixture.logits, -1) * mixture.mean).sum(-1)

@@ -42,21 +42,23 @@ def gather_starts(latents: Latents, model: MDNRNN, episodes: NDArray[np.int64], 
     groups = [_starts(latents, openings, State(zeros, zeros))]
     chosen = random.permutation(episodes)[: -(-count // MOMENTS_AN_EPISODE)]
     for group in np.array_split(chosen, -(-len(chosen) // 64)):
-        rows, state = _walk(latents, model, group, random, seed)
-        groups.append(_starts(latents, rows, state))
+        moments = random.integers(0, latents.lengths[group][:, None], (len(group), MOMENTS_AN_EPISODE))
+        groups.append(_starts(latents, *remembered(latents, model, group, moments, seed)))
     merged = Starts(*(torch.cat(parts) for parts in zip(*groups, strict=True)))
     extra = max(0, len(merged.first) - len(openings) - count)
     return Starts(*(tensor[: len(tensor) - extra] for tensor in merged))
 
 
-def _walk(
-    latents: Latents, model: MDNRNN, episodes: NDArray[np.int64], random: np.random.Generator, seed: int
+@torch.inference_mode()
+def remembered(
+    latents: Latents, model: MDNRNN, episodes: NDArray[np.int64], moments: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], State]:
-    """M follows some episodes and its state is kept at a few random moments of each."""
+    """What M remembers at some steps of E episodes that it follows: `moments` (E, N), in each episode's own steps.
+
+    Returns the E * N rows of these steps, those of early steps first, and M's state before each, on the CPU.
+    """
     device = model.head.weight.device
     batch = whole_episodes(latents, episodes, seed)
-    lengths = latents.lengths[episodes]
-    moments = random.integers(0, lengths[:, None], (len(episodes), MOMENTS_AN_EPISODE))
     state, rows, kept = model.initial_state(len(episodes)), [], []
     for step in range(int(moments.max()) + 1):
         lanes, _ = np.nonzero(moments == step)

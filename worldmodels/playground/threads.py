@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from worldmodels.pictures import Frames
-from worldmodels.render.follow import picture
-from worldmodels.vision.base import VisionModel
+from worldmodels.vision.base import VisionModel, picture
 
 Result = TypeVar("Result")
 Work = Callable[[], Any]

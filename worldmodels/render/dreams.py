@@ -14,13 +14,12 @@ from worldmodels.dream import DreamVectorEnv
 from worldmodels.metrics import progress_bar
 from worldmodels.pictures import Frames, enlarge
 from worldmodels.play import Policy
-from worldmodels.render.follow import picture
 from worldmodels.render.layout import captioned, column, row, text_size
 from worldmodels.render.overlay import dimmed, line, write_on
 from worldmodels.render.real import HOLD_SECONDS, held
 from worldmodels.render.video import write_video
 from worldmodels.seeds import test_seeds
-from worldmodels.vision.base import VisionModel
+from worldmodels.vision.base import VisionModel, picture
 
 
 @dataclass

@@ -14,10 +14,9 @@ from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig
 from worldmodels.memory.mdn_rnn import State
 from worldmodels.memory.mixture import Mixture, sample
-from worldmodels.pictures import Frames, to_bytes
+from worldmodels.pictures import Frames
 from worldmodels.play import Policy
 from worldmodels.real_world import RealWorld
-from worldmodels.vision.base import VisionModel
 
 
 class Moment(NamedTuple):
@@ -73,9 +72,3 @@ def most_probable(mixture: Mixture) -> Float[Tensor, "b z"]:
     """The mean of each dimension's most probable Gaussian: a sample at temperature 0."""
     unused = torch.zeros(mixture.mean.shape[:-1])
     return sample(mixture, 0.0, unused, unused)
-
-
-@torch.inference_mode()
-def picture(vision: VisionModel, z: Float[Tensor, "b z"]) -> Frames:
-    """What V decodes latents to, uint8 (B, 64, 64, 3)."""
-    return to_bytes(vision.decode(z).float().numpy())

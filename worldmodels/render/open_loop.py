@@ -17,12 +17,12 @@ from worldmodels.memory.mixture import sample
 from worldmodels.metrics import progress_bar
 from worldmodels.noise import even, normal, uniform
 from worldmodels.pictures import Frames, enlarge, write_png
-from worldmodels.render.follow import Moment, follow, picture
+from worldmodels.render.follow import Moment, follow
 from worldmodels.render.layout import captioned, column, labelled, row, text_size
 from worldmodels.render.overlay import line
 from worldmodels.render.video import write_video
 from worldmodels.seeds import test_seeds
-from worldmodels.vision.base import VisionModel
+from worldmodels.vision.base import VisionModel, picture
 
 START = 100
 """Step at which M is left alone, in an episode that is long enough."""

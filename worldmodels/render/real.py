@@ -11,12 +11,12 @@ from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig, RenderConfig
 from worldmodels.metrics import progress_bar
 from worldmodels.pictures import Frames, enlarge
-from worldmodels.render.follow import Moment, follow, picture
+from worldmodels.render.follow import Moment, follow
 from worldmodels.render.layout import captioned, labelled, text_size
 from worldmodels.render.overlay import BACKGROUND
 from worldmodels.render.video import write_video
 from worldmodels.seeds import test_seeds
-from worldmodels.vision.base import VisionModel
+from worldmodels.vision.base import VisionModel, picture
 
 LABELS = ("the game", "V's reconstruction", "M's prediction, one step ahead")
 DECODED_AT_ONCE = 32

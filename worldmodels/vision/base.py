@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from worldmodels.config import VisionConfig
 from worldmodels.errors import UserError
+from worldmodels.pictures import Frames, to_bytes
 from worldmodels.tensors import load_tensors, load_weights, save_tensors
 
 ENTRY_POINTS = "worldmodels.vision"
@@ -113,3 +114,9 @@ def load_vision(path: Path, config: VisionConfig) -> VisionModel:
     model = build_vision(config)
     load_weights(model, tensors, path)
     return model.eval()
+
+
+@torch.inference_mode()
+def picture(vision: VisionModel, z: Float[Tensor, "b z"]) -> Frames:
+    """What V decodes latents to, uint8 (B, 64, 64, 3)."""
+    return to_bytes(vision.decode(z).float().numpy())

@@ -1,0 +1,39 @@
+"""Episodes that were played before: kept by what was played, so that nobody plays them again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldmodels.play import Outcomes
+from worldmodels.runs import read_json, write_json
+
+
+class Played:
+    """Outcomes in a folder, each under a key: plain data that says who played what, where, on which seeds.
+
+    The folder is of a stage that was begun, so that nobody else writes into it: what a kill left half-written goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for stale in folder.glob(".*.tmp*"):
+            stale.unlink()
+
+    def _path(self, key: Any) -> Path:
+        return self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.json"
+
+    def get(self, key: Any) -> Outcomes | None:
+        """What is kept under a key; UserError if it is damaged."""
+        path = self._path(key)
+        if not path.exists():
+            return None
+        played = read_json(path)
+        return Outcomes(*(np.array(played[field]) for field in Outcomes._fields))
+
+    def put(self, key: Any, outcomes: Outcomes) -> None:
+        """Keep outcomes under a key."""
+        self.folder.mkdir(exist_ok=True)
+        write_json(self._path(key), {field: column.tolist() for field, column in outcomes._asdict().items()})
