@@ -244,7 +244,12 @@ class Run:
     @property
     def memory(self) -> Stage:
         """Stage 3: M."""
-        return self.stage("memory", "M", "scripts/train_memory.py")
+        return self.member(0)
+
+    def member(self, number: int) -> Stage:
+        """One of the Ms of stage 3; the first is the M that agents have."""
+        name, label = (f"memory-{number}", f"M {number}") if number else ("memory", "M")
+        return self.stage(name, label, "scripts/train_memory.py")
 
     def controller(self, name: str) -> Stage:
         """Stage 4: the controller of that name."""
