@@ -21,7 +21,7 @@ from typing import Any
 
 from worldmodels.config import Config
 from worldmodels.errors import UserError
-from worldmodels.options import identity, load_config, to_dict, write_yaml
+from worldmodels.options import completed, identity, load_config, to_dict, write_yaml
 
 SCHEMA = 1
 """Version of the layout of runs and checkpoints."""
@@ -188,7 +188,7 @@ class Stage:
                     f"{self.folder} was made from another {name} than the one now in {self.folder.parent}: "
                     f"delete {self.folder} to make it again, or use a new --run."
                 )
-        if difference := first_difference(recorded["options"], asked["options"]):
+        if difference := first_difference(completed(recorded["options"], asked["options"]), asked["options"]):
             key, old, new = difference
             raise UserError(
                 f"{self.folder} was made with {key} = {old}, and {new} is asked for: "
