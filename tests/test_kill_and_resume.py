@@ -88,3 +88,22 @@ def test_the_papers_vae_resumes_to_the_same_bytes(
     run_stage(tmp_path / "killed", config, "vision", kill_at)
     run_stage(tmp_path / "killed", config, "vision")
     assert left(tmp_path / "killed", "vision") == left(tmp_path / "straight", "vision")
+
+
+def test_the_training_of_several_ms_resumes_to_the_same_bytes(
+    finished: tuple[Path, dict[str, int]], tmp_path: Path
+) -> None:
+    root, moments = finished
+    folders = ["memory", "memory-1", "memory-2"]
+    config = replace(CONFIG, memory=replace(CONFIG.memory, members=3, dropout=0.3))
+    straight = tmp_path / "straight"
+    shutil.copytree(root / "before memory", straight)
+    total = run_stage(straight, config, "memory")
+    assert total > moments["memory"] + 40
+    for kill_at in range(moments["memory"] - 12, total + 1, 6):  # encoding and the first M are killed above
+        killed = tmp_path / f"killed-{kill_at}"
+        shutil.copytree(root / "before memory", killed)
+        run_stage(killed, config, "memory", kill_at)
+        run_stage(killed, config, "memory")
+        assert [contents(killed / name) for name in folders] == [contents(straight / name) for name in folders], kill_at
+        shutil.rmtree(killed)

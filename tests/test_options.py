@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from worldmodels.config import CollectConfig, Config, ControllerConfig, MemoryConfig, TaskConfig
 from worldmodels.errors import UserError
-from worldmodels.options import CONFIGS, identity, load_config, read_yaml, to_dict, typed, write_yaml
+from worldmodels.options import CONFIGS, completed, identity, load_config, read_yaml, to_dict, typed, write_yaml
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -218,3 +218,17 @@ def test_every_option_is_read_by_the_package() -> None:
     names = itertools.chain.from_iterable(dataclasses.fields(kind) for kind in [*kinds, ControllerConfig])
     unread = sorted({field.name for field in names if f".{field.name}" not in source})
     assert unread == []
+
+
+def test_options_that_a_stage_did_not_know_yet_were_at_their_defaults() -> None:
+    asked = {"seed": 1, "memory": identity(MemoryConfig(dropout=0.2)), "controller": identity(ControllerConfig())}
+    old = {name: dict(section) if isinstance(section, dict) else section for name, section in asked.items()}
+    del old["memory"]["dropout"], old["controller"]["ensemble"]
+    old["memory"]["hidden"] = 7
+    whole = completed(old, asked)
+    assert whole["controller"] == asked["controller"]
+    assert whole["memory"] == asked["memory"] | {"dropout": 0.0, "hidden": 7}
+    assert completed({"memory": {"gone": 1}}, {"memory": {}, "other": 2}) == {"memory": {"gone": 1}}
+    imported = {"collect": "imported", "import": {"files": 3}}
+    assert completed(imported, imported) == imported
+    assert completed({"collect": "imported"}, asked) == {"collect": "imported"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from worldmodels.config import ComputeConfig, ControllerConfig, DreamStart, MemoryConfig, TaskConfig, VisionConfig
 from worldmodels.controller.linear import LinearController
-from worldmodels.dream import DreamVectorEnv
+from worldmodels.dream import DreamVectorEnv, Guards
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
@@ -85,6 +85,7 @@ class Agent:
         max_steps: int | None = None,
         start: DreamStart = "first",
         precision: torch.dtype = torch.float32,
+        guards: Guards = Guards(),  # noqa: B008  # immutable
     ) -> DreamVectorEnv:
         """M's dream of the game; UserError if M lacks the heads that make it a game.
 
@@ -92,9 +93,10 @@ class Agent:
         """
         if self.memory.config.reward_head or self.memory.config.done_head:
             limit = max_steps or self.task.max_steps
-            starts = self.starts.only_first() if start == "first" else self.starts
+            starts = self.starts if start == "any" else self.starts.only_first()
+            inputs, guards = self.config.inputs, guards if start == "any" else guards.only_first()
             return DreamVectorEnv(
-                self.memory, starts, self.squash, lanes, self.config.inputs, temperature, limit, precision
+                self.memory, starts, self.squash, lanes, inputs, temperature, limit, precision, guards
             )
         raise UserError(
             "This M predicts neither rewards nor ends, so nothing can be won in its dream: "

@@ -19,6 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 DreamStart = Literal["first", "any"]
 
 
@@ -129,6 +130,10 @@ class MemoryConfig:
     """Weight of the ends among the done head's targets (the paper's code: 10)."""
     reward_weight: NonNegative = 1.0
     """Weight of the reward head's loss."""
+    dropout: Share = 0.0
+    """Share of the hidden units that the heads are without in training; see `controllers.*.dropout`."""
+    members: Annotated[Count, ANYTIME] = 1
+    """How many Ms are trained; all but the first serve the `ensemble` of controllers only."""
     steps: Count = 4000
     """Gradient steps."""
     batch: Count = 100
@@ -187,6 +192,13 @@ class ControllerConfig:
     """Temperature of the dream."""
     start: DreamStart = "first"
     """Where training dreams begin: at real first frames, or at any real moment with what M remembers there."""
+    dropout: Share = 0.0
+    """Share of M's hidden units that the heads are without in a training dream, the same ones for all of its length."""
+    ensemble: Literal["none", "member", "penalty"] = "none"
+    """What `memory.members` Ms do in training dreams: nothing; one of them, drawn anew for each dream, moves the world;
+    or all of them predict, and their disagreement is taken off the reward."""
+    disagreement: NonNegative = 1.0
+    """Weight of that disagreement."""
     max_steps: Count | None = None
     """Step limit of a training episode; the task's own if not given."""
     patience: Count | None = None
@@ -195,6 +207,8 @@ class ControllerConfig:
     """Generations between validations of the distribution's mean, on the real game."""
     validation_episodes: Annotated[Count, ANYTIME] = 16
     """Real episodes of a validation."""
+    validation_patience: Annotated[Count | None, ANYTIME] = None
+    """Stop after so many validations in a row without a new best; a larger number later goes on."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from worldmodels.config import ANYTIME, Config
+from worldmodels.config import ANYTIME, Config, ControllerConfig
 from worldmodels.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -144,6 +144,18 @@ def identity(config: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(type(config), include_extras=True)
     anytime = {name for name, hint in hints.items() if ANYTIME in _annotations(hint)}
     return {name: value for name, value in to_dict(config).items() if name not in anytime}
+
+
+def completed(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A stage's recorded options, and those that are asked for and did not exist at the time, at their defaults."""
+    kinds = {**typing.get_type_hints(Config), "controller": ControllerConfig}
+    whole = dict(recorded)
+    for name in kinds.keys() & asked.keys():
+        section = asked[name]
+        if isinstance(section, Mapping) and isinstance(recorded.get(name), Mapping):
+            defaults = to_dict(kinds[name]())
+            whole[name] = {key: defaults[key] for key in section if key in defaults} | dict(recorded[name])
+    return whole
 
 
 def _annotations(hint: Any) -> Iterator[Any]:

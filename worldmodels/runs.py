@@ -21,7 +21,7 @@ from typing import Any
 
 from worldmodels.config import Config
 from worldmodels.errors import UserError
-from worldmodels.options import identity, load_config, to_dict, write_yaml
+from worldmodels.options import completed, identity, load_config, to_dict, write_yaml
 
 SCHEMA = 1
 """Version of the layout of runs and checkpoints."""
@@ -188,7 +188,7 @@ class Stage:
                     f"{self.folder} was made from another {name} than the one now in {self.folder.parent}: "
                     f"delete {self.folder} to make it again, or use a new --run."
                 )
-        if difference := first_difference(recorded["options"], asked["options"]):
+        if difference := first_difference(completed(recorded["options"], asked["options"]), asked["options"]):
             key, old, new = difference
             raise UserError(
                 f"{self.folder} was made with {key} = {old}, and {new} is asked for: "
@@ -244,7 +244,12 @@ class Run:
     @property
     def memory(self) -> Stage:
         """Stage 3: M."""
-        return self.stage("memory", "M", "scripts/train_memory.py")
+        return self.member(0)
+
+    def member(self, number: int) -> Stage:
+        """One of the Ms of stage 3; the first is the M that agents have."""
+        name, label = (f"memory-{number}", f"M {number}") if number else ("memory", "M")
+        return self.stage(name, label, "scripts/train_memory.py")
 
     @property
     def calibration(self) -> Stage:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from worldmodels.errors import UserError
-from worldmodels.evolution.history import Generation, History, checksum, read_history
+from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
 
 
 def generation(number: int, validation: list[float] | None = None) -> Generation:
@@ -78,3 +78,12 @@ def test_a_checksum_tells_candidates_apart() -> None:
     candidates = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert checksum(candidates) == checksum(np.asfortranarray(candidates))
     assert checksum(candidates) != checksum(np.nextafter(candidates, 9))
+
+
+@pytest.mark.parametrize(
+    ("scores", "stale"),
+    [([], 0), ([None, None], 0), ([3, None], 0), ([3, 2, None, 1], 2), ([1, 2, 5, 4, 6], 0), ([2, 2], 1)],
+)
+def test_stale_validations_are_those_since_the_best(scores: list[float | None], stale: int) -> None:
+    history = [generation(i, None if score is None else [score - 1, score + 1]) for i, score in enumerate(scores)]
+    assert stale_validations(history) == stale

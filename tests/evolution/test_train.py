@@ -93,6 +93,54 @@ def test_more_generations_later_go_on(copy: Run) -> None:
     assert run.controller("real").summary()["generations"] == 6
 
 
+PATIENT = {"validate_every": 1, "generations": 40}
+
+
+def test_evolution_stops_when_validation_finds_nothing_better(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run = evolve(copy, "new", validation_patience=2, **PATIENT)
+    scores = [np.mean(entry.validation) for entry in read_history(run.controller("new").folder)]
+    best = int(np.argmax(scores))
+    assert len(scores) == best + 3 < 40
+    assert f"stopped after {len(scores)} generations" in capsys.readouterr().err
+    summary = run.controller("new").summary()
+    assert (summary["generations"], summary["best_generation"], summary["stale_validations"]) == (best + 3, best, 2)
+    agent = agent_of_run(run, "new")
+    with Fitness(Worlds(agent, run.config.compute, 1.0)) as fitness:
+        shipped = fitness.evaluate(agent.parameters[None], np.arange(1_000_000, 1_000_003), "real").returns.mean()
+    assert shipped == pytest.approx(scores[best])
+
+
+def test_more_patience_later_goes_on_and_less_changes_nothing(copy: Run) -> None:
+    short = evolve(copy, "new", validation_patience=1, **PATIENT).controller("new")
+    before = read_history(short.folder)
+    evolve(copy, "new", validation_patience=3, **PATIENT)
+    after = read_history(short.folder)
+    assert after[: len(before)] == before
+    assert len(after) >= len(before) + 2
+    for patience in (1, 3):
+        done = (short.folder / "done.json").read_bytes()
+        evolve(copy, "new", validation_patience=patience, **PATIENT)
+        assert read_history(short.folder) == after
+        assert (short.folder / "done.json").read_bytes() == done
+    straight = evolve(copy, "straight", validation_patience=3, **PATIENT).controller("straight")
+    assert [e.fitness for e in read_history(straight.folder)] == [e.fitness for e in after]
+    assert (straight.folder / CONTROLLER).read_bytes() == (short.folder / CONTROLLER).read_bytes()
+
+
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_an_evolution_killed_before_its_early_stop_stops_at_the_same_generation(copy: Run, left: int) -> None:
+    stage = evolve(copy, "new", validation_patience=1, **PATIENT).controller("new")
+    whole, kept, done = ((stage.folder / name).read_bytes() for name in ("history.jsonl", CONTROLLER, "done.json"))
+    (stage.folder / "done.json").unlink()
+    (stage.folder / CONTROLLER).unlink()
+    lines = whole.decode().splitlines(keepends=True)
+    (stage.folder / "history.jsonl").write_text("".join(lines[:left]))
+    evolve(copy, "new", validation_patience=1, **PATIENT)
+    assert len(read_history(stage.folder)) == len(lines)
+    assert (stage.folder / CONTROLLER).read_bytes() == kept
+    assert (stage.folder / "done.json").read_bytes() == done
+
+
 def test_fewer_generations_later_change_nothing(copy: Run) -> None:
     before = (copy.controller("real").folder / CONTROLLER).read_bytes()
     run = evolve(copy, "real", generations=2)

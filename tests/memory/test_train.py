@@ -7,13 +7,21 @@ import numpy as np
 import pytest
 import torch
 from counting import tiny_config
+from scipy import stats
 
 from worldmodels.config import MemoryConfig
 from worldmodels.data.latents import Latents
 from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State
 from worldmodels.memory.sequences import whole_episodes
-from worldmodels.memory.train import learning_rate, train_memory, trained_memory, validate_memory
+from worldmodels.memory.train import (
+    WEIGHTS,
+    learning_rate,
+    train_memory,
+    trained_member,
+    trained_memory,
+    validate_memory,
+)
 from worldmodels.metrics import read_metrics
 from worldmodels.runs import Run
 from worldmodels.vision.train import mean_metrics
@@ -101,8 +109,70 @@ def test_a_piece_begins_with_the_state_in_which_the_last_one_ended(
 
 
 def test_a_loss_that_is_no_number_stops_with_a_sentence(tiny_run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"M's loss became .* at step 2.*memory\.learning_rate"):
+    with pytest.raises(UserError, match=r"The loss of M became .* at step 2.*memory\.learning_rate"):
         longer(tiny_run, tmp_path / "run", learning_rate=1e30, grad_clip=1e30)
+
+
+def test_dropout_is_for_training_only_and_as_much_as_asked_for(tiny_run: Run) -> None:
+    latents = Latents(tiny_run.latents.folder)
+    torch.manual_seed(1)
+    memory = MDNRNN(MemoryConfig(hidden=200, dropout=0.3), latents.latent_dim, latents.action_dim)
+    batch = whole_episodes(latents, np.arange(9), seed=1)
+    seen = []
+    memory.head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
+    memory.train().loss(batch, memory.initial_state(9))
+    memory.loss(batch, memory.initial_state(9))
+    memory.eval().loss(batch, memory.initial_state(9))
+    once, again, whole = seen
+    gone = once == 0
+    assert stats.binomtest(int(gone.sum()), gone.numel(), 0.3).pvalue > 0.001
+    assert torch.allclose(once[~gone], whole[~gone] / 0.7)
+    assert not torch.equal(gone, again == 0)
+    assert not torch.equal(gone[:, 0], gone[:, 1])
+
+
+def test_dropout_changes_what_is_learned_and_is_a_function_of_the_seed(tiny_run: Run, tmp_path: Path) -> None:
+    paths = [longer(tiny_run, tmp_path / name, dropout=0.4).memory.folder / WEIGHTS for name in ("one", "other")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].read_bytes() != (tiny_run.memory.folder / WEIGHTS).read_bytes()
+
+
+def test_the_first_of_several_ms_is_the_only_one_to_the_byte(tiny_run: Run, tmp_path: Path) -> None:
+    run = longer(tiny_run, tmp_path / "run", members=3)
+    for name in (WEIGHTS, "starts.safetensors", "metrics.jsonl", "done.json", "options.json"):
+        assert (run.memory.folder / name).read_bytes() == (tiny_run.memory.folder / name).read_bytes(), name
+
+
+def test_more_members_later_are_those_of_a_run_that_had_them_from_the_start(tiny_run: Run, tmp_path: Path) -> None:
+    run = longer(tiny_run, tmp_path / "run", members=3)
+    later = longer(tiny_run, tmp_path / "later")
+    train_memory(Run(later.folder, run.config))
+    for number in range(3):
+        one, other = (which.member(number) for which in (run, later))
+        assert one.fingerprint() == other.fingerprint()
+        assert (one.folder / WEIGHTS).read_bytes() == (other.folder / WEIGHTS).read_bytes()
+
+
+def test_members_differ_and_begin_their_dreams_at_the_same_moments(tiny_run: Run, tmp_path: Path) -> None:
+    run = longer(tiny_run, tmp_path / "run", members=3)
+    (first, starts), *others = (trained_member(run, number) for number in range(3))
+    for memory, theirs in others:
+        assert not torch.allclose(memory.head.weight, first.head.weight)
+        assert torch.equal(theirs.mu, starts.mu)
+        assert torch.equal(theirs.first, starts.first)
+        assert not torch.allclose(theirs.h[~theirs.first], starts.h[~starts.first])
+    assert not torch.allclose(others[0][0].head.weight, others[1][0].head.weight)
+
+
+def test_every_member_is_measured_on_the_same_held_out_episodes(tiny_run: Run, tmp_path: Path) -> None:
+    run = longer(tiny_run, tmp_path / "run", members=2)
+    entries = [entry for entry in read_metrics(run.member(1).folder) if "validation/loss" in entry]
+    assert [entry["step"] for entry in entries] == [2, 4, 6]
+    summary = run.member(1).summary()
+    assert summary["validation"]["loss"] == min(entry["validation/loss"] for entry in entries)
+    assert summary["baselines"] == run.memory.summary()["baselines"]
+    values = validate_memory(trained_member(run, 1)[0], Latents(run.latents.folder), np.array([9]), run.config.seed)
+    assert values["loss"] == pytest.approx(summary["validation"]["loss"])
 
 
 def test_another_vision_makes_other_latents(tiny_run: Run, tmp_path: Path) -> None:

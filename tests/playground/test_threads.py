@@ -10,7 +10,7 @@ import torch
 
 from worldmodels.playground import threads
 from worldmodels.playground.threads import Dreamer, OwnThread
-from worldmodels.render.follow import picture
+from worldmodels.vision.base import picture
 
 
 def test_results_and_errors_come_back():

@@ -1,15 +1,18 @@
 """A batch of dreams: M's step, a draw of what it expects, again."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from worldmodels.dream.guards import Guards
+from worldmodels.dream.movers import mover_of
 from worldmodels.dream.sampling import draw
 from worldmodels.memory.mdn_rnn import MDNRNN
 from worldmodels.memory.starts import Starts
-from worldmodels.memory.stepper import BLOCK, Stepper
+from worldmodels.memory.stepper import BLOCK
 from worldmodels.noise import even, normal, uniform
 
 START_STEP = -1
@@ -28,7 +31,7 @@ class Dreams(NamedTuple):
 
 
 class Events(NamedTuple):
-    """What a step brought to the dreams of `Simulator.lanes`: the reward that M expects, or 1; and the end."""
+    """What a step brought to the dreams of `Simulator.lanes`: the reward that is expected, or 1; and the end."""
 
     reward: Float[Tensor, " n"]
     done: Bool[Tensor, " n"]
@@ -45,52 +48,61 @@ class Simulator:
         starts: where dreams begin.
         lanes: number of lanes B.
         precision: of M's matrix products.
+        guards: how the dreams differ from M's own.
 
     Attributes:
         lanes: int64 (n,), the lane of each row.
     """
 
-    def __init__(self, memory: MDNRNN, starts: Starts, lanes: int, precision: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        memory: MDNRNN,
+        starts: Starts,
+        lanes: int,
+        precision: torch.dtype = torch.float32,
+        guards: Guards = Guards(),  # noqa: B008  # immutable
+    ) -> None:
         self.memory, self.device = memory, memory.head.weight.device
         self.starts = Starts(*(tensor.to(self.device) for tensor in starts))
-        self._stepper = Stepper(memory, precision)
+        self._mover = mover_of(memory, guards, precision)
         self._half = even(memory.latent_dim)
         self._row = torch.full((lanes,), -1, device=self.device)
         self.lanes = torch.zeros(0, dtype=torch.int64, device=self.device)
-        self._dreams = self._starting(self.lanes)
+        self._rows = self._starting(self.lanes)
 
     @property
     def dreams(self) -> Dreams:
         """The dreams under way, a row for each of `lanes`."""
-        return Dreams(*(tensor[: len(self.lanes)] for tensor in self._dreams))
+        return Dreams(*(tensor[: len(self.lanes)] for tensor in self._rows[: len(Dreams._fields)]))
 
     def begin(self, lanes: Int[Tensor, " m"], seeds: Int[Tensor, " m"]) -> None:
         """Begin dreams in some lanes, in place of those that were under way there."""
         lanes, fresh = lanes.to(self.device), self._starting(seeds.to(self.device))
         rows = self._row[lanes]
         old, new = rows >= 0, rows < 0
-        for tensor, started in zip(self._dreams, fresh, strict=True):
+        for tensor, started in zip(self._rows, fresh, strict=True):
             tensor[rows[old]] = started[old]
         if new.any():
-            joined = (torch.cat([a, b[new]]) for a, b in zip(self.dreams, fresh, strict=True))
-            self._arrange(torch.cat([self.lanes, lanes[new]]), Dreams(*joined))
+            count = len(self.lanes)
+            joined = [torch.cat([a[:count], b[new]]) for a, b in zip(self._rows, fresh, strict=True)]
+            self._arrange(torch.cat([self.lanes, lanes[new]]), joined)
 
     def end(self, lanes: Int[Tensor, " m"]) -> None:
         """Compute the dreams of some lanes no longer; rows are moved only where that saves a block of work."""
         under_way = ~torch.isin(self.lanes, lanes.to(self.device))
         if _blocks(int(under_way.sum())) < _blocks(len(self.lanes)):
-            self._arrange(self.lanes[under_way], Dreams(*(tensor[under_way] for tensor in self.dreams)))
+            self._arrange(self.lanes[under_way], [tensor[: len(under_way)][under_way] for tensor in self._rows])
 
-    def _arrange(self, lanes: Int[Tensor, " n"], dreams: Dreams) -> None:
+    def _arrange(self, lanes: Int[Tensor, " n"], rows: Sequence[Tensor]) -> None:
         """Let the rows be these, filled up with zeros to whole blocks."""
         missing = _blocks(len(lanes)) * BLOCK - len(lanes)
-        self._dreams = Dreams(*(torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) for part in dreams))
+        self._rows = tuple(torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) for part in rows)
         self.lanes = lanes
         self._row.fill_(-1)
         self._row[lanes] = torch.arange(len(lanes), device=self.device)
 
-    def _starting(self, seeds: Int[Tensor, " m"]) -> Dreams:
-        """Dreams at their beginning: a latent drawn from a start's posterior, and M's state there."""
+    def _starting(self, seeds: Int[Tensor, " m"]) -> tuple[Tensor, ...]:
+        """Dreams at their beginning: a latent drawn from a start's posterior, M's state there, what the mover keeps."""
         count = len(seeds)
         seeds = torch.cat([seeds, seeds.new_zeros(_blocks(count) * BLOCK - count)])
         numbers = uniform(seeds, torch.full_like(seeds, START_STEP), self._half + 1)
@@ -98,14 +110,15 @@ class Simulator:
         mu, logvar, h, c, first = (tensor[pick] for tensor in self.starts)
         noise = normal(numbers[:, : self._half])[:, : self.memory.latent_dim]
         z = mu + torch.exp(0.5 * logvar) * noise
-        return Dreams(*(part[:count] for part in (seeds, torch.zeros_like(seeds), first.float(), z, h, c)))
+        dreams = Dreams(seeds, torch.zeros_like(seeds), first.float(), z, h, c)
+        return tuple(part[:count] for part in (*dreams, *self._mover.begin(seeds, pick)))
 
     def step(self, action: Float[Tensor, "n a"], temperature: float) -> Events:
         """One step of all dreams, given the actions in `lanes`."""
-        dreams, count, dim = self._dreams, len(self.lanes), self.memory.latent_dim
+        dreams, kept = Dreams(*self._rows[: len(Dreams._fields)]), self._rows[len(Dreams._fields) :]
+        count, dim = len(self.lanes), self.memory.latent_dim
         action = torch.cat([action, action.new_zeros(len(dreams.z) - count, action.shape[1])])
-        self._stepper.step(dreams.z, action, dreams.restart, dreams.h, dreams.c)
-        expected = self._stepper.expect(dreams.h)
+        expected = self._mover.step(dreams.z, action, dreams.restart, dreams.h, dreams.c, kept)
         numbers = uniform(dreams.seed, dreams.step, dim + self._half + 1)
         noise = normal(numbers[:, dim : dim + self._half])[:, :dim]
         dreams.z.copy_(draw(expected, temperature, numbers[:, :dim], noise))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldmodels.controller.linear import feature_dim, features
+from worldmodels.dream.guards import Guards
 from worldmodels.dream.simulator import Simulator
 from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
@@ -37,6 +38,7 @@ class DreamVectorEnv(VectorEnv):
         temperature: of the mixture; 0 makes the latents deterministic.
         max_steps: step limit.
         precision: of M's matrix products.
+        guards: how the dreams differ from M's own.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class DreamVectorEnv(VectorEnv):
         temperature: float = 1.0,
         max_steps: int = 1000,
         precision: torch.dtype = torch.float32,
+        guards: Guards = Guards(),  # noqa: B008  # immutable
     ) -> None:
         if len(starts.mu) == 0:
             raise UserError("A dream has no start: M's stage kept none.")
@@ -60,7 +63,7 @@ class DreamVectorEnv(VectorEnv):
         self.single_action_space = squash.space
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, lanes)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, lanes)
-        self._simulator = Simulator(memory, starts, lanes, precision)
+        self._simulator = Simulator(memory, starts, lanes, precision, guards)
         self._steps = np.zeros(lanes, np.int64)
         self.over = np.ones(lanes, bool)
 

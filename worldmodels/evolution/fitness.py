@@ -1,7 +1,7 @@
 """What a candidate is worth: its returns over seeds, in the game or in the dream, by the same call."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig, DreamStart
+from worldmodels.dream import Guards
 from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
 from worldmodels.runtime import pick_precision
 from worldmodels.workers import Pool
@@ -40,6 +41,7 @@ class Worlds:
     temperature: float
     score: bool = False
     start: DreamStart = "first"
+    guards: Guards = field(default_factory=Guards)
 
 
 class PlayTrials:
@@ -65,9 +67,12 @@ class PlayTrials:
                 blind = name == "blind"
                 self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score, blind=blind)
             else:
-                precision = pick_precision(compute, torch.device("cpu"))
                 self._made[name] = agent.dream_world(
-                    compute.dream_lanes, self.worlds.temperature, start=self.worlds.start, precision=precision
+                    compute.dream_lanes,
+                    self.worlds.temperature,
+                    start=self.worlds.start,
+                    precision=pick_precision(compute, torch.device("cpu")),
+                    guards=self.worlds.guards,
                 )
         return self._made[name]
 

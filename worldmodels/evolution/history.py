@@ -3,6 +3,7 @@
 import json
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,3 +85,9 @@ def read_history(folder: Path) -> list[Generation]:
             raise UserError(f"{path} lacks generation {number}: delete the folder to evolve again.")
         generations.append(entry)
     return generations
+
+
+def stale_validations(generations: Sequence[Generation]) -> int:
+    """How many validations there have been since the best one."""
+    scores = [np.mean(entry.validation) for entry in generations if entry.validation]
+    return len(scores) - 1 - int(np.argmax(scores)) if scores else 0

@@ -1,6 +1,7 @@
 """Stage 4: evolve C."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from worldmodels.config import ControllerConfig
 from worldmodels.errors import UserError
 from worldmodels.evolution.cmaes import CMAES
 from worldmodels.evolution.fitness import Fitness, Worlds
-from worldmodels.evolution.history import Generation, History, checksum
+from worldmodels.evolution.guards import asks_for_ensemble, other_members, training_guards
+from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
 from worldmodels.play import Cuts
@@ -23,7 +25,7 @@ def train_controller(run: Run, name: str) -> None:
     """Evolve the run's controller `name` and keep the distribution's mean that did best on the validation seeds.
 
     Writes `controller.safetensors`, `history.jsonl` and the metrics; can be killed and called again at any time, and
-    with more generations once it is finished.
+    with more generations or more patience once it is finished.
 
     Raises:
         UserError: an earlier stage is missing, there is no such controller in the options, or it was begun with other
@@ -34,18 +36,28 @@ def train_controller(run: Run, name: str) -> None:
         raise UserError(f"There is no controller {name} in the options of {run.folder}: it has {known}.")
     config = run.config.controllers[name]
     stage = run.controller(name)
-    with stage.begin(run.made_from(controller=identity(config)), [run.memory]):
-        done = stage.done
-        if done is None or done["summary"]["generations"] < config.generations:
+    options, needs = run.made_from(controller=identity(config)), [run.memory]
+    if asks_for_ensemble(config):
+        needs += other_members(run)
+        options["members"] = run.config.memory.members
+    with stage.begin(options, needs):
+        if stage.done is None or not is_complete(read_history(stage.folder), config):
             stage.reopen()
             _Evolution(run, stage, name, config).run()
+
+
+def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool:
+    """Whether evolution is over: all generations are done, or validation has found nothing better for too long."""
+    patience = config.validation_patience
+    return len(history) >= config.generations or (patience is not None and stale_validations(history) >= patience)
 
 
 class _Evolution:
     def __init__(self, run: Run, stage: Stage, name: str, config: ControllerConfig) -> None:
         self.run_seed, self.stage, self.name, self.config = run.config.seed, stage, name, config
         self.agent = blank_agent(run, config)
-        self.worlds = Worlds(self.agent, run.config.compute, config.temperature, start=config.start)
+        guards = training_guards(run, config, self.agent.starts)
+        self.worlds = Worlds(self.agent, run.config.compute, config.temperature, start=config.start, guards=guards)
         seed = torch_seed(self.run_seed, "evolution")
         self.cmaes = CMAES(self.agent.form.parameters, config.population, config.sigma0, seed)
         self.best = -np.inf
@@ -59,19 +71,22 @@ class _Evolution:
                 MetricsLog(self.stage.folder, done) as log,
                 progress_bar(f"C ({self.name})", total, "generations", done) as bar,
             ):
-                if done < total:
+                if not is_complete(history.generations, self.config):
                     with Fitness(self.worlds) as fitness:
-                        for _ in range(done, total):
+                        while not is_complete(history.generations, self.config):
                             history.append(self._generation(fitness, log, bar))
+                self._say_if_stopped(history.generations, bar)
             validated = [entry for entry in history.generations if entry.validation]
             if not validated:
                 raise UserError(
-                    f"None of the {done} generations in {self.stage.folder} was validated: ask for more generations."
+                    f"None of the {len(history.generations)} generations in {self.stage.folder} was validated: "
+                    "ask for more generations."
                 )
             best = max(validated, key=lambda entry: np.mean(entry.validation or -np.inf))
             summary = {
                 "generations": len(history.generations),
                 "best_generation": best.generation,
+                "stale_validations": stale_validations(history.generations),
                 "validation": float(np.mean(best.validation or np.nan)),
                 "steps": sum(entry.steps for entry in history.generations),
             }
@@ -127,6 +142,13 @@ class _Evolution:
             parameters = torch.from_numpy(self.cmaes.mean)
             save_tensors(self.stage.folder / CONTROLLER, {"parameters": parameters}, generation=finished)
         return returns.tolist()
+
+    def _say_if_stopped(self, history: Sequence[Generation], bar: Bar) -> None:
+        if len(history) < self.config.generations:
+            bar.say(
+                f"C {self.name}: stopped after {len(history)} generations, the last {stale_validations(history)} "
+                "validations without a new best; a larger validation_patience goes on."
+            )
 
     def _report(self, entry: Generation, log: MetricsLog, bar: Bar) -> None:
         returns = np.array(entry.fitness)

@@ -90,9 +90,15 @@ class MDNRNN(nn.Module):
         restart: Float[Tensor, "b l"],
         state: State,
     ) -> tuple[Prediction, State]:
-        """Predictions at every step of B sequences of L steps, and the state after the last."""
+        """Predictions at every step of B sequences of L steps, and the state after the last.
+
+        In training mode the heads are without some hidden units, other ones at every step: what is minimised is the
+        same as with one mask a sequence, because a step's loss depends on that step's mask alone.
+        """
         inputs = [z, action, restart[..., None]] if self.config.restart_input else [z, action]
         hidden, (h, c) = self.lstm(torch.cat(inputs, -1), (state.h[None], state.c[None]))
+        if self.training and self.config.dropout:
+            hidden = F.dropout(hidden, self.config.dropout)
         return self.predict(hidden), State(h[0], c[0])
 
     def step(

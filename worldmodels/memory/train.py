@@ -18,7 +18,7 @@ from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity, typed
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.tensors import load_optimizer, load_tensors, load_weights, optimizer_tensors, save_tensors
@@ -35,35 +35,36 @@ def train_memory(run: Run) -> None:
     """Encode the run's rollouts, train M on them and keep the weights with the lowest validation loss.
 
     Writes `memory.safetensors`, `starts.safetensors` (where dreams begin) and the metrics; can be killed and called
-    again at any time.
+    again at any time, and with more `members` once it is finished. Each further member is a stage of its own.
 
     Raises:
         UserError: an earlier stage is missing, the stage was begun with other options, or the loss stopped being a
             number.
     """
     latents = encode_rollouts(run, trained_vision(run))
-    stage, config = run.memory, run.config.memory
-    with stage.begin(run.made_from(memory=identity(config)), [run.latents]):
-        if stage.done is None:
-            fraction = run.vision.options()["vision"]["validation_fraction"]
-            _Training(run, stage, config, latents, *split_episodes(len(latents), fraction)).run()
+    config = run.config.memory
+    for number in range(config.members):
+        stage = run.member(number)
+        which = {"member": number} if number else {}
+        with stage.begin(run.made_from(memory=identity(config), **which), [run.latents]):
+            if stage.done is None:
+                fraction = run.vision.options()["vision"]["validation_fraction"]
+                _Training(run, number, latents, *split_episodes(len(latents), fraction)).run()
 
 
 class _Training:
+    """The training of one member. What it is measured on, and where its dreams begin, is the same for all members."""
+
     def __init__(
-        self,
-        run: Run,
-        stage: Stage,
-        config: MemoryConfig,
-        latents: Latents,
-        training: NDArray[np.int64],
-        validation: NDArray[np.int64],
+        self, run: Run, member: int, latents: Latents, training: NDArray[np.int64], validation: NDArray[np.int64]
     ) -> None:
-        self.stage, self.config, self.latents, self.seed = stage, config, latents, run.config.seed
+        self.stage, self.config, self.latents = run.member(member), run.config.memory, latents
+        config, self.seed = self.config, run.config.seed
+        self.own_seed = torch_seed(self.seed, "memory/member", member) if member else self.seed
         self.training, self.validation = training, validation[: config.validation_episodes]
         self.device = pick_device(run.config.compute)
         self.precision = pick_precision(run.config.compute, self.device)
-        torch.manual_seed(torch_seed(self.seed, "memory/weights"))
+        torch.manual_seed(torch_seed(self.own_seed, "memory/weights"))
         self.model = MDNRNN(config, latents.latent_dim, latents.action_dim).to(self.device)
         self.optimizer = torch.optim.Adam((p for p in self.model.parameters() if p.requires_grad), fused=True)
         self.state = self.model.initial_state(config.batch)
@@ -85,12 +86,12 @@ class _Training:
     def run(self) -> None:
         """All steps that are left."""
         config, total = self.config, self.config.steps
-        pieces = streams(self.training, self.latents.lengths, config.batch, config.sequence, self.seed)
+        pieces = streams(self.training, self.latents.lengths, config.batch, config.sequence, self.own_seed)
         planned = itertools.islice(enumerate(pieces, 1), self.step, total)
         frames = config.batch * config.sequence
         with (
             MetricsLog(self.stage.folder, self.step) as log,
-            progress_bar("M", total * frames, "steps", self.step * frames) as bar,
+            progress_bar(self.stage.label, total * frames, "steps", self.step * frames) as bar,
         ):
             for (step, piece), batch in prefetch(self._read, planned):
                 self.step = step
@@ -107,7 +108,8 @@ class _Training:
 
     def _read(self, planned: tuple[int, Pieces]) -> Sequences:
         step, pieces = planned
-        return read_sequences(self.latents, pieces, self.config.sequence, torch_seed(self.seed, "memory/noise", step))
+        noise = torch_seed(self.own_seed, "memory/noise", step)
+        return read_sequences(self.latents, pieces, self.config.sequence, noise)
 
     def _learn(self, pieces: Pieces, batch: Sequences) -> dict[str, torch.Tensor]:
         self.model.train()
@@ -115,6 +117,7 @@ class _Training:
             group["lr"] = learning_rate(self.config, self.step)
         carried = torch.from_numpy(~pieces.fresh).to(self.device)[:, None]
         state = State(self.state.h * carried, self.state.c * carried)
+        torch.manual_seed(torch_seed(self.own_seed, "memory/dropout", self.step))  # nothing else draws without a seed
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             loss, metrics, state = self.model.loss(Sequences(*(tensor.to(self.device) for tensor in batch)), state)
         self.optimizer.zero_grad()
@@ -127,8 +130,8 @@ class _Training:
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise UserError(
-                f"M's loss became {loss} at step {self.step}; the last good weights are in {self.stage.folder}. "
-                "Lower memory.learning_rate and train in a new --run."
+                f"The loss of {self.stage.label} became {loss} at step {self.step}; the last good weights are in "
+                f"{self.stage.folder}. Lower memory.learning_rate and train in a new --run."
             )
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
@@ -136,7 +139,8 @@ class _Training:
         values = validate_memory(self.model, self.latents, self.validation, self.seed)
         self._check(values["loss"])
         log.write(self.step, **{f"validation/{name}": value for name, value in values.items()})
-        bar.say(f"M step {self.step}: validation " + ", ".join(f"{name} {v:.4f}" for name, v in values.items()))
+        told = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+        bar.say(f"{self.stage.label} step {self.step}: validation {told}")
         if values["loss"] < self.best:
             self.best = values["loss"]
             save_memory(self.stage.folder / WEIGHTS, self.model, step=self.step, validation=values)
@@ -222,7 +226,13 @@ def _transitions(
 
 def trained_memory(run: Run) -> tuple[MDNRNN, Starts]:
     """The M of a run, on the CPU, and the starts of its dreams; UserError if it is not finished."""
-    run.memory.summary()
-    path = run.memory.folder / WEIGHTS
-    config = typed(MemoryConfig, run.memory.options()["memory"], str(path))
-    return load_memory(path, config), load_starts(run.memory.folder / STARTS)
+    return trained_member(run, 0)
+
+
+def trained_member(run: Run, number: int) -> tuple[MDNRNN, Starts]:
+    """The M of that number, on the CPU, and what it remembers at the starts of all members' dreams."""
+    stage = run.member(number)
+    stage.summary()
+    path = stage.folder / WEIGHTS
+    config = typed(MemoryConfig, stage.options()["memory"], str(path))
+    return load_memory(path, config), load_starts(stage.folder / STARTS)

@@ -1,0 +1,33 @@
+"""What keeps C from learning that which fools M rather than that which wins: options of a training dream."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from worldmodels.memory.mdn_rnn import MDNRNN
+from worldmodels.memory.starts import Starts
+
+Ensemble = Literal["none", "member", "penalty"]
+
+
+@dataclass(frozen=True)
+class Guards:
+    """How a dream differs from what M alone would dream. C sees M's state, whatever moves the world.
+
+    Attributes:
+        dropout: share of the hidden units that the heads are without, the same ones for the whole of a dream (Wellmer &
+            Kwok 2021, who mask the LSTM's inputs in this way).
+        ensemble: "member": one of the Ms, drawn for each dream, moves the world. "penalty": M moves it, and
+            `disagreement` times that of all the Ms is taken off the reward.
+        disagreement: weight of the penalty; see `worldmodels.dream.movers.disagreement`.
+        others: the Ms beside the first, in evaluation mode, each with what it remembers at the dreams' starts.
+    """
+
+    dropout: float = 0.0
+    ensemble: Ensemble = "none"
+    disagreement: float = 0.0
+    others: tuple[tuple[MDNRNN, Starts], ...] = ()
+
+    def only_first(self) -> "Guards":
+        """The same for dreams that start at first frames."""
+        others = tuple((memory, starts.only_first()) for memory, starts in self.others)
+        return Guards(self.dropout, self.ensemble, self.disagreement, others)

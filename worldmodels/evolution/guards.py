@@ -1,0 +1,38 @@
+"""The guards of a run's training dreams, with the Ms that they need."""
+
+import torch
+
+from worldmodels.config import ControllerConfig
+from worldmodels.dream import Guards
+from worldmodels.errors import UserError
+from worldmodels.memory.starts import Starts
+from worldmodels.memory.train import trained_member
+from worldmodels.runs import Run, Stage
+
+
+def asks_for_ensemble(config: ControllerConfig) -> bool:
+    """Whether a controller is evolved in a dream that several Ms have a part in."""
+    return config.world == "dream" and config.ensemble != "none"
+
+
+def other_members(run: Run) -> list[Stage]:
+    """The stages of the Ms beside the first; UserError if there are to be none."""
+    count = run.config.memory.members
+    if count < 2:
+        raise UserError(
+            "An ensemble needs more than one M: train them with scripts/train_memory.py "
+            f"--run {run.folder} --memory.members 3."
+        )
+    return [run.member(number) for number in range(1, count)]
+
+
+def training_guards(run: Run, config: ControllerConfig, starts: Starts) -> Guards:
+    """The guards of training dreams that begin at `starts`; UserError if they need Ms that are not trained."""
+    if not asks_for_ensemble(config):
+        return Guards(config.dropout)
+    others = []
+    for number, stage in enumerate(other_members(run), 1):
+        others.append(trained_member(run, number))
+        if not torch.equal(others[-1][1].mu, starts.mu):
+            raise UserError(f"{stage.folder} is of other latents than M: delete it and run {stage.command} again.")
+    return Guards(config.dropout, config.ensemble, config.disagreement, tuple(others))
