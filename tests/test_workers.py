@@ -1,5 +1,7 @@
+import dataclasses
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -82,10 +84,26 @@ def test_ray_workers_keep_the_order_survive_a_death_and_pass_on_errors(
             list(pool.map([-3]))
 
 
+class Meet:
+    """A job that ends only when another call of it is under way in the same process."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2, timeout=60)
+
+    def __call__(self, number: int) -> int:
+        self.barrier.wait()
+        return number
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_worker_does_several_tasks_at_once_if_asked(two_workers: ComputeConfig) -> None:
+    compute = dataclasses.replace(two_workers, workers=1)
+    with Pool(Meet, compute, threads=2) as pool:
+        assert list(pool.map(range(8))) == list(range(8))
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_ray_workers_play_what_one_process_plays(two_workers: ComputeConfig, tiny_run, tiny_agent) -> None:
-    import dataclasses
-
     from worldmodels.evolution.fitness import Fitness, Worlds
 
     seeds = np.arange(1, 8)

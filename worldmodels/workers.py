@@ -35,11 +35,13 @@ class Pool(Generic[Task, Result]):
     Args:
         make_job: makes a worker's job; it and what it holds are sent to the workers, so it has to be picklable.
         compute: how many workers, and where. With `workers: 0` there is one job, in this process, and no Ray.
+        threads: how many tasks a worker does at a time, each in a thread, if its job waits for other processes.
     """
 
-    def __init__(self, make_job: Callable[[], Job[Task, Result]], compute: ComputeConfig) -> None:
+    def __init__(self, make_job: Callable[[], Job[Task, Result]], compute: ComputeConfig, threads: int = 1) -> None:
         self._local: Job[Task, Result] | None = None
         self._actors: list[Any] = []
+        self._threads = threads
         if compute.workers == 0:
             self._local = make_job()
             self.size = 1
@@ -52,7 +54,7 @@ class Pool(Generic[Task, Result]):
     def _start_worker(self) -> Any:
         import ray
 
-        return ray.remote(num_cpus=1)(Worker).remote(self._shipped)
+        return ray.remote(Worker).options(num_cpus=1, max_concurrency=self._threads).remote(self._shipped)
 
     def __enter__(self) -> "Pool[Task, Result]":
         return self
@@ -88,13 +90,14 @@ class Pool(Generic[Task, Result]):
         import ray
 
         source = enumerate(tasks)
-        idle = collections.deque(2 * list(range(self.size)))  # a worker may have two tasks: one runs, one waits
+        places = (self._threads + 1) * list(range(self.size))  # at every worker, one task waits for its turn
+        idle = collections.deque(places)
         running: dict[Any, tuple[int, Task, int]] = {}
         finished: dict[int, Result] = {}
         again: list[tuple[int, Task]] = []
         wanted = issued = failures = 0
         while True:
-            while idle and (again or issued - wanted < 4 * self.size):
+            while idle and (again or issued - wanted < 2 * len(places)):
                 item = again.pop() if again else next(source, None)
                 if item is None:
                     break

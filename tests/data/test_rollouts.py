@@ -15,6 +15,7 @@ from worldmodels.data.rollouts import (
     Rollouts,
     append_episodes,
     compress,
+    frame_compressor,
     rows_of,
     schema,
     split_episodes,
@@ -25,6 +26,7 @@ from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 
 LENGTHS = [3, 1, 4, 2]
+COMPRESSOR = frame_compressor()
 
 
 def picture(number: int) -> np.ndarray:
@@ -35,7 +37,7 @@ def episode(number: int, length: int, actions: int = 2) -> Episode:
     random = np.random.default_rng(100 + number)
     return Episode(
         seed=2**40 + number,
-        frames=[compress(picture(10 * number + step)) for step in range(length)],
+        frames=[compress(picture(10 * number + step), COMPRESSOR) for step in range(length)],
         actions=random.standard_normal((length, actions)).astype(np.float32),
         rewards=random.standard_normal(length).astype(np.float32),
         terminated=number % 2 == 0,
@@ -164,7 +166,7 @@ def test_episodes_that_are_not_whole_and_in_order_are_refused(tmp_path: Path, ro
     assert "damaged" in refusal(tmp_path / "x.lance")
 
 
-WHOLE = compress(picture(0))
+WHOLE = compress(picture(0), COMPRESSOR)
 DAMAGED = [
     b"",
     b"no zstd",

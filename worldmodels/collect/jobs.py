@@ -1,8 +1,10 @@
 """The workers' jobs of stage 1: from the seeds of some episodes to the episodes."""
 
 import dataclasses
+import queue
 from collections.abc import Sequence
 
+import gymnasium as gym
 import numpy as np
 
 from worldmodels.agent import Agent
@@ -16,31 +18,40 @@ from worldmodels.play import play
 
 
 class PlayExploring:
-    """Plays one episode after the other, each with an exploring policy of its own."""
+    """Plays episodes, each with an exploring policy of its own; may be called by several threads at once."""
 
     def __init__(self, config: Config) -> None:
-        self.config, self.game = config, make_game(limited_task(config))
-        self.squash = self.game.get_wrapper_attr("squash")
+        self.config = config
+        self._idle: queue.SimpleQueue[gym.Env] = queue.SimpleQueue()
+        self._games = list[gym.Env]()
 
     def __call__(self, seeds: Sequence[int]) -> list[Episode]:
         """The episodes with some seeds."""
-        return [self._episode(seed) for seed in seeds]
+        try:
+            game = self._idle.get_nowait()
+        except queue.Empty:
+            game = make_game(limited_task(self.config))
+            self._games.append(game)
+        episodes = [self._episode(game, seed) for seed in seeds]
+        self._idle.put(game)
+        return episodes
 
-    def _episode(self, seed: int) -> Episode:
-        policy = exploring_policy(self.config, self.squash, seed)
+    def _episode(self, game: gym.Env, seed: int) -> Episode:
+        policy = exploring_policy(self.config, game.get_wrapper_attr("squash"), seed)
         notes = Notes(seed)
-        frame, _ = self.game.reset(seed=seed)
+        frame, _ = game.reset(seed=seed)
         terminated = truncated = False
         while not (terminated or truncated):
             action = policy.act(frame)
             notes.see(frame, action)
-            frame, reward, terminated, truncated, _ = self.game.step(action)
+            frame, reward, terminated, truncated, _ = game.step(action)
             notes.pay(float(reward))
         return notes.episode(terminated, truncated)
 
     def close(self) -> None:
-        """Close the game."""
-        self.game.close()
+        """Close the games."""
+        for game in self._games:
+            game.close()
 
 
 class PlayAgent:

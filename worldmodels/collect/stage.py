@@ -24,7 +24,7 @@ from worldmodels.data.rollouts import (
     summarise,
 )
 from worldmodels.envs.actions import Squash
-from worldmodels.envs.make import make_game
+from worldmodels.envs.make import ENGINE_PROCESS, make_game
 from worldmodels.errors import UserError
 from worldmodels.options import identity, typed
 from worldmodels.runs import Run, Stage
@@ -35,6 +35,10 @@ from worldmodels.workers import Pool
 def episode_seed(seed: int, number: int) -> int:
     """The training seed of episode `number` of a run."""
     return TRAINING[int(stream(seed, "collect/seeds", number).integers(len(TRAINING)))]
+
+
+SIDE_BY_SIDE = 2
+"""So many games that wait for their engines share a worker: while one engine plays, another's frame is looked at."""
 
 
 def collect_rollouts(run: Run) -> None:
@@ -58,12 +62,16 @@ def collect_rollouts(run: Run) -> None:
         goal = Goal(first + config.collect.episodes, frames + config.collect.frames)
         if stage.done is not None and goal.reached(*_counts(stage.summary())):
             return
-        squash = _check(config, agent, before)
+        game = make_game(config.task)
+        game.close()
+        squash: Squash = game.get_wrapper_attr("squash")
+        _check(config, squash, agent, before)
         stage.reopen()
         path = stage.folder / EPISODES
         if before is not None and not path.exists():
             copy_rollouts(before.folder / EPISODES, path)
-        _collect(run, agent, first, goal)
+        waits = agent is None and game.metadata.get(ENGINE_PROCESS, False)
+        _collect(run, agent, first, goal, SIDE_BY_SIDE if waits else 1)
         lance.dataset(str(path)).cleanup_old_versions()
         stage.finish(summarise(Rollouts(path), squash))
 
@@ -113,11 +121,8 @@ def recorded_options(config: Config, agent: Agent | None, before: Stage | None) 
     return options
 
 
-def _check(config: Config, agent: Agent | None, before: Stage | None) -> Squash:
-    """The game's actions; UserError if options, agent or earlier rollouts do not fit them."""
-    game = make_game(config.task)
-    squash: Squash = game.get_wrapper_attr("squash")
-    game.close()
+def _check(config: Config, squash: Squash, agent: Agent | None, before: Stage | None) -> None:
+    """Raise UserError if options, agent or earlier rollouts do not fit the game's actions."""
     if agent is None:
         exploring_policy(config, squash, seed=1)
     elif agent.squash != squash:
@@ -126,7 +131,6 @@ def _check(config: Config, agent: Agent | None, before: Stage | None) -> Squash:
         hold_bounds(config.collect)
     if before is not None and typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
         raise UserError(f"The rollouts of {before.folder} have other actions than {config.task.name} takes.")
-    return squash
 
 
 def _counts(summary: dict[str, Any]) -> tuple[int, int]:
@@ -142,8 +146,8 @@ def _collected(path: Path) -> tuple[int, int]:
     return len(rollouts), int(rollouts.starts[-1])
 
 
-def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
-    """Play and write episodes, numbered from `first`, until the goal is reached."""
+def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int) -> None:
+    """Play and write episodes, numbered from `first`, until the goal is reached; `threads` at once in every worker."""
     config, path = run.config, run.rollouts.folder / EPISODES
     done, frames = _collected(path)
     if goal.reached(done, frames):
@@ -154,7 +158,7 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
     begin, end = first + (done - first) // size * size, None if config.collect.frames else goal.episodes
     seeds = ([episode_seed(config.seed, number) for number in group] for group in _groups(begin, size, end))
     waiting = list[Episode]()
-    with Pool(job, config.compute) as pool, collection_progress(path, goal, done, frames) as progress:
+    with Pool(job, config.compute, threads) as pool, collection_progress(path, goal, done, frames) as progress:
         for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):
             for episode in episodes[max(0, progress.episodes - group.start) :]:
                 waiting.append(episode)

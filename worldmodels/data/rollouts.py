@@ -10,7 +10,6 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import lance
@@ -58,16 +57,18 @@ class Episode:
         return len(self.rewards)
 
 
-@cache
-def _compressor() -> zstandard.ZstdCompressor:
-    """Looking only for what repeats two pixels or more is a fifth faster than level 3, at nearly the same size."""
+def frame_compressor() -> zstandard.ZstdCompressor:
+    """A compressor for frames, for one thread.
+
+    Looking only for what repeats two pixels or more, it is a fifth faster than level 3, at nearly the same size.
+    """
     tuned = zstandard.ZstdCompressionParameters.from_level(1, source_size=FRAME_BYTES, min_match=6)
     return zstandard.ZstdCompressor(compression_params=tuned)
 
 
-def compress(frame: NDArray[np.uint8]) -> bytes:
-    """A frame (64, 64, 3) as one zstd blob; for one thread at a time."""
-    return _compressor().compress(frame.tobytes())
+def compress(frame: NDArray[np.uint8], compressor: zstandard.ZstdCompressor) -> bytes:
+    """A frame (64, 64, 3) as one zstd blob."""
+    return compressor.compress(frame.tobytes())
 
 
 def schema(action_dim: int) -> pa.Schema:

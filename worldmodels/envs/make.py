@@ -10,6 +10,9 @@ from worldmodels.envs.actions import VectorActions, squash_for
 from worldmodels.envs.frames import TaskFrames
 from worldmodels.errors import UserError
 
+ENGINE_PROCESS = "engine_process"
+"""Key in a game's metadata, true if it waits for a process of its own: several may then play at once, in threads."""
+
 
 class FrameSkip(gym.Wrapper):
     """Repeats each action for `skip` of the game's steps, or until the episode ends, and adds up the rewards."""
@@ -49,7 +52,7 @@ def make_game(task: TaskConfig, score: bool = False, render: bool = False) -> gy
         name, kwargs = task.score_env, dict(task.score_env_kwargs)
     if render or task.render_pixels:
         kwargs["render_mode"] = "rgb_array"
-        os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # games that render by pygame are watched, not heard
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # games that render by pygame need no window
     try:
         env = _make(name, kwargs)
     except Exception as error:  # a game may raise anything about its keyword arguments

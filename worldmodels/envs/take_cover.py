@@ -16,6 +16,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from worldmodels.envs.doom_engine import ENGINE_ERRORS, start_engine
+from worldmodels.envs.make import ENGINE_PROCESS
 
 SCREEN_SHAPE = (120, 160, 3)
 FRAME_SHAPE = (64, 64, 3)
@@ -60,7 +61,11 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         RuntimeError: if three new engines in a row die.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": TICS_PER_SECOND}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["rgb_array"],
+        "render_fps": TICS_PER_SECOND,
+        ENGINE_PROCESS: True,
+    }
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import vizdoom as vzd
 import vizdoom.gymnasium_wrapper  # registers the games
 
 from worldmodels.envs.doom_engine import ENGINE_ERRORS, launch
+from worldmodels.envs.make import ENGINE_PROCESS
 
 ATTEMPTS = 3
 
@@ -43,6 +44,7 @@ class VizdoomGame(gym.Wrapper):
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
+        self.metadata = {**env.metadata, ENGINE_PROCESS: True}
         wrapped: Any = env.unwrapped  # a VizdoomEnv
         wrapped.game = GuestGame(wrapped.game)
         self._game = wrapped
