@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO_RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint lock
+.PHONY: help install demo play test test-all chromium lint lock
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,13 +23,23 @@ install: .venv/installed ## Set up .venv from requirements.lock.
 
 demo: install ## Every stage on CarRacing in about 15 minutes; ends with a table and a report.
 	$(BIN)/python scripts/run_pipeline.py --run $(DEMO_RUN) --config car_racing quick
-	@echo "Open $(DEMO_RUN)/report/index.html to see the agent drive and dream."
+	@echo "Open $(DEMO_RUN)/report/index.html to see the agent drive and dream; make play lets you drive in the dream."
+
+play: install ## Play inside the dream of the demo's agents, in the browser.
+	$(BIN)/python scripts/play_dream.py --run $(DEMO_RUN)
 
 test: install ## The tests, in under 10 minutes on 2 cores.
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: install ## The tests, the slow ones too.
+test-all: install chromium ## The tests, the slow ones too.
 	$(BIN)/python -m pytest -n 2
+
+chromium: ## Install Chromium for the tests of the page, where that is possible.
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  command -v $$name >/dev/null && exit 0; done; \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium >/dev/null; } || \
+	echo "There is no Chromium (apt-get install chromium): the tests of the page in a browser are skipped." >&2
 
 lint: install ## ruff and mypy.
 	$(BIN)/ruff check .

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from worldmodels.memory.mixture import LOG_SIGMA_RANGE, Mixture, mixture_from, negative_log_likelihood, sample
+from worldmodels.memory.mixture import (
+    LOG_SIGMA_RANGE,
+    Mixture,
+    at_temperature,
+    choice_entropy,
+    deviation,
+    expectation,
+    mixture_from,
+    negative_log_likelihood,
+    sample,
+)
 
 LOGITS = [0.3, -1.0, 1.2]
 MEANS = [-2.0, 0.5, 3.0]
@@ -131,3 +141,38 @@ def test_nll_gradient_is_that_of_finite_differences() -> None:
         return negative_log_likelihood(Mixture(logits, mean, log_sigma), z)
 
     assert torch.autograd.gradcheck(nll, (*arguments, z))
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.3, 1.0, 2.5])
+def test_mean_and_deviation_at_a_temperature_are_those_of_its_samples(tau: float) -> None:
+    mixture = at_temperature(mixture_of(LOGITS, MEANS, LOG_SIGMAS), tau)
+    draws = drawn(tau)
+    assert expectation(mixture).item() == pytest.approx(draws.mean(), abs=0.06)
+    assert deviation(mixture).item() == pytest.approx(draws.std(), abs=0.04)
+
+
+@given(numbers(-4, 4), numbers(-5, 5), numbers(-3, 1), st.floats(0.1, 4))
+def test_deviation_is_that_of_the_moments(logits: list, means: list, log_sigmas: list, tau: float) -> None:
+    weights, sigmas = special.softmax(np.array(logits) / tau), np.exp(log_sigmas) * math.sqrt(tau)
+    mean = float(weights @ np.array(means))
+    second = float(weights @ (np.square(means) + np.square(sigmas)))
+    mixture = at_temperature(mixture_of(logits, means, log_sigmas), tau)
+    assert expectation(mixture).item() == pytest.approx(mean, abs=1e-9)
+    assert deviation(mixture).item() == pytest.approx(math.sqrt(second - mean**2), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("tau", [0.2, 1.0, 3.0])
+def test_choice_entropy_agrees_with_scipy(tau: float) -> None:
+    mixture = at_temperature(mixture_of(LOGITS, MEANS, LOG_SIGMAS), tau)
+    assert choice_entropy(mixture).item() == pytest.approx(stats.entropy(tempered(tau)[0]), rel=1e-9)
+
+
+def test_nothing_is_left_to_choose_at_zero() -> None:
+    mixture = at_temperature(mixture_of(LOGITS, MEANS, LOG_SIGMAS), 0.0)
+    assert choice_entropy(mixture).item() == 0
+    assert deviation(mixture).item() == 0
+    assert expectation(mixture).item() == MEANS[2]
+
+
+def test_even_odds_are_the_most_there_is_to_choose() -> None:
+    assert choice_entropy(mixture_of([2.0] * 3, MEANS, LOG_SIGMAS)).item() == pytest.approx(math.log(3))

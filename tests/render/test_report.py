@@ -66,7 +66,8 @@ def full_run(run: Run) -> Run:
     (run.evaluation.folder / "scores.json").write_text(json.dumps({"rows": [ROW]}))
     videos = run.folder / "videos"
     videos.mkdir()
-    for name in ("real-real.mp4", "real-real.gif", "dream-real.mp4", "open-loop-real.mp4", "open-loop-real.png"):
+    pictures = ("open-loop-real.png", "uncertainty-real.png")
+    for name in ("real-real.mp4", "real-real.gif", "dream-real.mp4", "open-loop-real.mp4", *pictures):
         (videos / name).write_bytes(b"x")
     return run
 
@@ -79,12 +80,20 @@ def test_report_of_an_empty_run_says_what_is_missing(run):
     assert "not begun" in page
 
 
+def test_scores_at_several_temperatures_are_drawn(full_run):
+    dreams = [{**ROW, "world": "dream", "temperature": temperature} for temperature in (0.5, 1.0)]
+    (full_run.evaluation.folder / "scores.json").write_text(json.dumps({"rows": [ROW, *dreams]}))
+    write_report(full_run)
+    assert 'src="temperatures.png"' in (full_run.folder / "report" / "index.html").read_text()
+    assert (full_run.folder / "report" / "temperatures.png").is_file()
+
+
 def test_report_shows_all_there_is(full_run):
     write_report(full_run)
     folder = full_run.folder / "report"
     page, text = (folder / "index.html").read_text(), (folder / "report.md").read_text()
     shown = re.findall(r'src="([^"]+)"', page)
-    films = ["real-real.mp4", "dream-real.mp4", "open-loop-real.mp4", "open-loop-real.png"]
+    films = ["real-real.mp4", "dream-real.mp4", "open-loop-real.mp4", "open-loop-real.png", "uncertainty-real.png"]
     assert shown == [*films, "vision.png", "memory.png", "controller-real.png"]
     assert all((folder / name).is_file() for name in shown)
     assert "real-real.gif" in text

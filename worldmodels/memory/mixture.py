@@ -104,14 +104,13 @@ def choice_entropy(mixture: Mixture) -> Float[Tensor, "*b z"]:
     return -torch.xlogy(share, share).sum(-1)
 
 
-def deviation(mixture: Mixture) -> Float[Tensor, "*b z"]:
-    """Standard deviation of each dimension, by the law of total variance: that of the Gaussians and between them."""
-    share = torch.softmax(mixture.logits, -1)
-    average = (share * mixture.mean).sum(-1, keepdim=True)
-    within = torch.exp(2 * mixture.log_sigma)
-    return (share * (within + (mixture.mean - average).square())).sum(-1).sqrt()
-
-
 def expectation(mixture: Mixture) -> Float[Tensor, "*b z"]:
     """The mean of each dimension's mixture."""
     return (torch.softmax(mixture.logits, -1) * mixture.mean).sum(-1)
+
+
+def deviation(mixture: Mixture) -> Float[Tensor, "*b z"]:
+    """Standard deviation of each dimension, by the law of total variance: that of the Gaussians and between them."""
+    share = torch.softmax(mixture.logits, -1)
+    between = (mixture.mean - expectation(mixture)[..., None]).square()
+    return (share * (torch.exp(2 * mixture.log_sigma) + between)).sum(-1).sqrt()

@@ -85,7 +85,7 @@ def _losses(
                 if name == "nll" and key in baselines:
                     axes.axhline(baselines[key], color=REFERENCE, linestyle=style, label=f"baseline: {meaning}")
             axes.legend()
-        _save(figure, path)
+        save_figure(figure, path)
     return True
 
 
@@ -131,7 +131,7 @@ def controller_curves(folder: Path, name: str, config: ControllerConfig, path: P
             axes.set_xlabel("game steps" if config.world == "real" else "dream steps")
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         right.set_xlim(left.get_xlim())
-        _save(figure, path)
+        save_figure(figure, path)
     return True
 
 
@@ -162,6 +162,7 @@ def _validation_panel(axes: Axes, generations: Sequence[Generation], played: np.
     axes.legend(loc="best")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically."""
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)

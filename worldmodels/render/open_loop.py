@@ -12,9 +12,9 @@ from torch import Tensor
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig, RenderConfig
 from worldmodels.errors import UserError
-from worldmodels.memory.mdn_rnn import MDNRNN
+from worldmodels.memory.mdn_rnn import MDNRNN, State
 from worldmodels.memory.mixture import sample
-from worldmodels.metrics import progress_bar
+from worldmodels.metrics import progress_bar, say
 from worldmodels.noise import even, normal, uniform
 from worldmodels.pictures import Frames, enlarge, write_png
 from worldmodels.render.follow import Moment, follow
@@ -45,34 +45,38 @@ class Comparison(NamedTuple):
     rows: list[tuple[str, Frames]]
 
 
-def open_loop(
-    agent: Agent, path: Path, options: RenderConfig, compute: ComputeConfig, title: str, score: bool = True
-) -> None:
+def episode_of(agent: Agent, compute: ComputeConfig, score: bool = True) -> list[Moment]:
+    """The beginning of the agent's episode of the first test seed, up to the horizon.
+
+    `score`: in the game in which final scores are reported.
+    """
+    length = START + HORIZON + 1
+    with progress_bar("Open loop", length, "steps") as bar:
+        episode = []
+        for moment in follow(agent, compute, test_seeds(1)[0], length, score):
+            episode.append(moment)
+            bar.advance()
+    return episode
+
+
+def open_loop(agent: Agent, episode: Sequence[Moment], path: Path, options: RenderConfig, title: str) -> None:
     """Write the comparison as a strip `path`.png and as a video `path`.mp4.
 
     Args:
-        agent: whose episode (of the first test seed) and whose M.
+        agent: whose M is left alone.
+        episode: of the same agent.
         path: name without an ending.
         options: the temperature of the sampled future, the scale, and whether a GIF is wanted.
-        compute: V's arithmetic.
         title: who is shown, in the video's lower right corner.
-        score: start from the game in which final scores are reported.
 
     Raises:
         UserError: the episode is over before there is a future to predict.
     """
-    with progress_bar("Open loop", START + HORIZON + 1, "steps") as bar:
-
-        def counted() -> Iterator[Moment]:
-            for moment in follow(agent, compute, test_seeds(1)[0], START + HORIZON + 1, score):
-                bar.advance()
-                yield moment
-
-        found = compare(agent.vision, agent.memory, list(counted()), sorted({0.0, options.temperature}))
-        write_png(path.with_name(path.name + ".png"), strip(found, max(1, options.scale // 2)))
-        video = path.with_name(path.name + ".mp4")
-        write_video(video, side_by_side(found, options.scale, title), agent.task.fps / SLOWER, options.gif)
-        bar.say(f"Wrote {video} and its .png")
+    found = compare(agent.vision, agent.memory, episode, sorted({0.0, options.temperature}))
+    write_png(path.with_name(path.name + ".png"), strip(found, max(1, options.scale // 2)))
+    video = path.with_name(path.name + ".mp4")
+    write_video(video, side_by_side(found, options.scale, title), agent.task.fps / SLOWER, options.gif)
+    say(f"Wrote {video} and its .png")
 
 
 SLOWER = 2.5
@@ -83,34 +87,42 @@ def compare(
     vision: VisionModel, memory: MDNRNN, episode: Sequence[Moment], temperatures: Sequence[float]
 ) -> Comparison:
     """What M dreams of an episode's rest, at each temperature, beside the rest itself."""
-    start = min(START, (len(episode) - 1) // 2)
-    future = episode[start:]
-    if len(future) < MIN_FUTURE:
-        raise UserError(f"The episode was over after {len(episode)} frames: there is no future for M to predict.")
+    future = future_of(episode)
     rows = [
         ("the game", np.stack([moment.frame for moment in future])),
         ("V's reconstruction", picture(vision, torch.cat([moment.z for moment in future]))),
     ]
     for temperature in temperatures:
         rows.append((f"M alone, temperature {temperature:g}", picture(vision, alone(memory, future, temperature))))
-    return Comparison(start, rows)
+    return Comparison(future[0].step, rows)
+
+
+def future_of(episode: Sequence[Moment]) -> Sequence[Moment]:
+    """What comes after the moment at which M is left alone, itself included; UserError if that is nothing."""
+    future = episode[min(START, (len(episode) - 1) // 2) :]
+    if len(future) < MIN_FUTURE:
+        raise UserError(f"The episode was over after {len(episode)} frames: there is no future for M to predict.")
+    return future
+
+
+def alone(memory: MDNRNN, future: Sequence[Moment], temperature: float) -> Float[Tensor, "k z"]:
+    """Latents of K moments: the first is real, each other one M's sample after the last one and the real action."""
+    return futures(memory, future, temperature, 1)[0]
 
 
 @torch.inference_mode()
-def alone(memory: MDNRNN, future: Sequence[Moment], temperature: float) -> Float[Tensor, "k z"]:
-    """Latents of K moments: the first is real, each other one M's sample after the last one and the real action."""
-    z, state = future[0].z, future[0].state
-    dreamt = [z]
-    seed = torch.tensor(test_seeds(1))
+def futures(memory: MDNRNN, future: Sequence[Moment], temperature: float, dreams: int) -> Float[Tensor, "n k z"]:
+    """The same in N dreams, the first of them that of `alone`."""
+    z, state = future[0].z.expand(dreams, -1), State(*(part.expand(dreams, -1) for part in future[0].state))
+    seeds, dim, dreamt = torch.tensor(test_seeds(dreams)), memory.latent_dim, [z]
     for moment in future[:-1]:
-        restart = torch.tensor([float(moment.step == 0)])
-        state = memory.step(z, torch.from_numpy(moment.action), restart, state)
-        numbers = uniform(seed, torch.tensor([moment.step]), 2 * even(memory.latent_dim))
+        action = torch.from_numpy(moment.action).expand(dreams, -1)
+        state = memory.step(z, action, torch.full((dreams,), float(moment.step == 0)), state)
+        numbers = uniform(seeds, torch.full((dreams,), moment.step), 2 * even(dim))
         pick, noise = numbers.chunk(2, 1)
-        dim = memory.latent_dim
         z = sample(memory.predict(state.h).mixture, temperature, pick[:, :dim], normal(noise)[:, :dim])
         dreamt.append(z)
-    return torch.cat(dreamt)
+    return torch.stack(dreamt, 1)
 
 
 def strip(found: Comparison, scale: int) -> Frames:

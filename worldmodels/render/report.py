@@ -23,6 +23,7 @@ from worldmodels.render.document import (
 from worldmodels.render.paper import PAPER
 from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
+from worldmodels.render.temperatures import temperature_figure
 from worldmodels.runs import Run, atomic, read_json
 from worldmodels.vision.train import STRIP
 
@@ -46,7 +47,7 @@ def write_report(run: Run) -> None:
     folder = run.folder / "report"
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
-    blocks = [*_opening(run), *_scores(run), *_videos(run, folder), *_learning(run, folder), *_making(run)]
+    blocks = [*_opening(run), *_scores(run, folder), *_videos(run, folder), *_learning(run, folder), *_making(run)]
     for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
         with atomic(folder / name) as temporary:
             temporary.write_text(write(title, blocks), encoding="utf-8")
@@ -57,7 +58,7 @@ def _opening(run: Run) -> Iterator[Block]:
     yield Paragraph(in_words(run.config))
 
 
-def _scores(run: Run) -> Iterator[Block]:
+def _scores(run: Run, folder: Path) -> Iterator[Block]:
     yield Heading("Scores")
     path = run.evaluation.folder / "scores.json"
     if not path.exists():
@@ -87,6 +88,8 @@ def _scores(run: Run) -> Iterator[Block]:
         "return is the sum of the rewards that M predicts.",
         aside=True,
     )
+    if temperature_figure(rows, run.config.controllers, folder / "temperatures.png"):
+        yield Picture("temperatures.png", "Scores by the temperature of the dream, and those in the real game.")
     if paper:
         yield Paragraph(
             "The paper's scores (Ha & Schmidhuber 2018) are of the games and the libraries of its time.",
@@ -120,6 +123,9 @@ def _videos(run: Run, folder: Path) -> Iterator[Block]:
             yield Video(_copy(path, folder), f'The agent "{agent}" {action}.', shown)
             if path.with_suffix(".png").exists():
                 yield Picture(_copy(path.with_suffix(".png"), folder), f'Moments of the same (agent "{agent}").')
+    for path in sorted((run.folder / VIDEOS).glob("uncertainty-*.png")):
+        agent = path.stem.removeprefix("uncertainty-")
+        yield Picture(_copy(path, folder), f'What M expected of the latents, and what came to pass (agent "{agent}").')
     if not found:
         yield Paragraph(
             f"Not yet made: run scripts/render_real.py and scripts/render_dream.py --run {run.folder}.", True

@@ -8,8 +8,9 @@ from worldmodels.config import ComputeConfig, RenderConfig
 from worldmodels.errors import UserError
 from worldmodels.metrics import say
 from worldmodels.render.dreams import dream_video
-from worldmodels.render.open_loop import open_loop
+from worldmodels.render.open_loop import episode_of, open_loop
 from worldmodels.render.real import real_video
+from worldmodels.render.uncertainty import uncertainty_figure
 from worldmodels.runs import Run
 
 VIDEOS = "videos"
@@ -27,8 +28,8 @@ def render_real(run: Run, name: str, checkpoint: Path | None = None) -> None:
 def render_dream(run: Run, name: str, checkpoint: Path | None = None) -> None:
     """Film the dreams of the run's agent `name`, or of a checkpoint's, and what M predicts of a real future.
 
-    Writes `videos/dream-NAME.mp4`, `videos/temperatures-NAME.mp4` and `videos/open-loop-NAME.mp4` and `.png`. Raises
-    UserError if the controller is not finished.
+    Writes `videos/dream-NAME.mp4`, `videos/temperatures-NAME.mp4`, `videos/open-loop-NAME.mp4` and `.png`, and
+    `videos/uncertainty-NAME.png`. Raises UserError if the controller is not finished.
     """
     name, agent = _cast(run, name, checkpoint)
     film_dreams(agent, videos_of(run), name, run.config.render, run.config.compute, run.config.evaluate.stock)
@@ -59,7 +60,9 @@ def film_dreams(
         across = min(options.dreams, ACROSS)
         smaller = dataclasses.replace(options, scale=max(1, options.scale - 1))
         dream_video(agent, folder / f"temperatures-{name}.mp4", smaller, options.temperatures, across, title)
-    open_loop(agent, folder / f"open-loop-{name}", options, compute, title, score)
+    episode = episode_of(agent, compute, score)
+    open_loop(agent, episode, folder / f"open-loop-{name}", options, title)
+    uncertainty_figure(agent.memory, episode, options.temperature, folder / f"uncertainty-{name}.png", title)
 
 
 ACROSS = 4
