@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from worldmodels.config import Config
+from worldmodels.config import Config, ControllerConfig
 from worldmodels.runs import Run, Stage
 
 UNTOLD = {"latent_dim", "action_dim", "model", "squash"}
@@ -16,7 +16,7 @@ def in_words(config: Config) -> str:
     heads = [name for name, there in (("rewards", memory.reward_head), ("ends", memory.done_head)) if there]
     kinds = {"z": "z", "zh": "z and h", "zch": "z, c and h"}
     controllers = "; ".join(
-        f"{name}: in {'the real game' if c.world == 'real' else f'a dream of temperature {c.temperature:g}'}, "
+        f"{name}: in {'the real game' if c.world == 'real' else dream_in_words(c, memory.members)}, "
         f"seeing {kinds[c.inputs]}, {c.population} candidates x {c.rollouts} episodes a generation"
         for name, c in config.controllers.items()
     )
@@ -28,13 +28,24 @@ def in_words(config: Config) -> str:
     )
 
 
+def dream_in_words(controller: ControllerConfig, members: int) -> str:
+    """The dream that a controller is evolved in."""
+    guards = {
+        "none": "",
+        "member": f", each moved by one of {members} Ms",
+        "penalty": f", less {controller.disagreement:g} times what {members} Ms disagree on",
+    }
+    dropout = f", M without {controller.dropout:.0%} of its units" if controller.dropout else ""
+    return f"a dream of temperature {controller.temperature:g}{dropout}{guards[controller.ensemble]}"
+
+
 def stage_rows(run: Run) -> list[tuple[str, ...]]:
     """A row a stage: its name, its state, what it reported, and how long it took where that is recorded."""
     stages = {
         "rollouts": run.rollouts,
         "V": run.vision,
         "latents": run.latents,
-        "M": run.memory,
+        **{run.member(number).label: run.member(number) for number in range(run.config.memory.members)},
         **{f"C ({name})": run.controller(name) for name in run.config.controllers},
     }
     return [_row(name, stage) for name, stage in stages.items()]
