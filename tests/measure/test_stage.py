@@ -9,12 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldmodels.collect import collect_rollouts
 from worldmodels.errors import UserError
 from worldmodels.measure import measure_vision, stage
 from worldmodels.measure.stage import flat
 from worldmodels.memory.train import train_memory
-from worldmodels.options import load_config
 from worldmodels.runs import Run
 from worldmodels.vision import register_vision
 from worldmodels.vision.base import Posterior
@@ -37,24 +35,17 @@ class Blind(VAE):
         return {"loss": torch.zeros(())}
 
 
-def car_run(folder: Path) -> Run:
-    tiny = {
-        "collect": {"episodes": 4, "max_steps": 30},
-        "vision": {"latent_dim": 4, "steps": 2, "batch": 4, "validate_every": 2, "validation_frames": 8},
-        "memory": {"hidden": 8, "mixtures": 2, "steps": 2, "batch": 2, "sequence": 10, "validate_every": 2},
-        "measure": {"label_episodes": 2, "frames": 16, "starts": 5, "horizons": [1, 4]},
-        "compute": {"workers": 0, "device": "cpu", "precision": "float32"},
-    }
-    return Run(folder, load_config(["car_racing"], tiny))
+def copy_of(run: Run, folder: Path, *stages: str) -> Run:
+    """A run with some stages of another."""
+    for name in stages:
+        shutil.copytree(run.folder / name, folder / name)
+    return Run(folder, run.config)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tiny_car_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A CarRacing run with V, without M."""
-    run = car_run(tmp_path_factory.mktemp("measures") / "run")
-    collect_rollouts(run)
-    train_vision(run)
-    return run
+    return copy_of(tiny_car_run, tmp_path_factory.mktemp("measures") / "run", "rollouts", "vision")
 
 
 def test_v_alone_then_with_m(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,14 +75,13 @@ def test_what_is_measured_is_not_measured_again(run: Run, monkeypatch: pytest.Mo
         measure_vision(other)
 
 
-def test_a_model_that_cannot_encode_is_measured_by_its_samples(run: Run, tmp_path: Path) -> None:
-    shutil.copytree(run.rollouts.folder, tmp_path / "run" / "rollouts")
-    vision = dataclasses.replace(run.config.vision, model="blind")
-    blind = Run(tmp_path / "run", dataclasses.replace(run.config, vision=vision))
-    monkeypatched = pytest.MonkeyPatch()
-    monkeypatched.setattr("worldmodels.vision.train.write_strip", lambda *_: None)
+def test_a_model_that_cannot_encode_is_measured_by_its_samples(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = copy_of(run, tmp_path / "run", "rollouts")
+    blind.config = dataclasses.replace(run.config, vision=dataclasses.replace(run.config.vision, model="blind"))
+    monkeypatch.setattr("worldmodels.vision.train.write_strip", lambda *_: None)
     train_vision(blind)
-    monkeypatched.undo()
     found = measure_vision(blind)
     assert set(found["samples"]) == {"real"}
     assert set(found["reconstruction"]) == {"average_frame"}
@@ -101,8 +91,7 @@ def test_a_model_that_cannot_encode_is_measured_by_its_samples(run: Run, tmp_pat
 
 
 def test_a_game_without_labels_is_measured_without_them(tiny_run: Run, tmp_path: Path) -> None:
-    shutil.copytree(tiny_run.folder, tmp_path / "run")
-    run = Run(tmp_path / "run", tiny_run.config)
+    run = copy_of(tiny_run, tmp_path / "run", "rollouts", "vision", "latents", "memory")
     found = measure_vision(run)
     assert found["probes"] == {}
     assert found["objects"] is None
@@ -111,7 +100,7 @@ def test_a_game_without_labels_is_measured_without_them(tiny_run: Run, tmp_path:
     assert all(isinstance(value, float) for _, value in flat(found))
 
 
-def test_without_a_v_there_is_nothing_to_measure(tmp_path: Path) -> None:
+def test_without_a_v_there_is_nothing_to_measure(tiny_car_run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="V is missing"):
-        measure_vision(car_run(tmp_path / "run"))
+        measure_vision(Run(tmp_path / "run", tiny_car_run.config))
     assert not (tmp_path / "run").exists()

@@ -38,10 +38,10 @@ class CarState:
 
     labels = (
         Label("speed", "the car's speed, units of the world a second", "slow", "fast"),
-        Label("steering", "angle of the front wheels to the car, rad, right positive", "steering left", "right"),
+        Label("steering", "angle of the front wheels to the car, rad, right positive", "steers left", "steers right"),
         Label("distance", "the car's distance from the road's middle, units of the world", "left of it", "right of it"),
         Label("grass", "share of the four wheels that are off the road", "on the road", "on grass"),
-        Label("heading", "angle of the car to the road, rad, right positive", "points left", "points right"),
+        Label("heading", "angle of the car to the road, rad, right positive", "heads left", "heads right"),
         Label("bend", "angle by which the road turns ahead, rad, right positive", "bends left", "bends right"),
     )
     objects = "the car"

@@ -20,14 +20,11 @@ class CoverState:
     """
 
     labels = (
-        Label("position", "where the player stands, map units, to the right positive", "on the left", "right"),
+        Label("position", "where the player stands, map units, right positive", "on the left", "on the right"),
         Label(
-            "fireball_side",
-            "the nearest fireball's place to the right of the player, map units",
-            "to the left",
-            "right",
+            "fireball_side", "the nearest fireball's place beside the player, map units", "to the left", "to the right"
         ),
-        Label("fireball_ahead", "the nearest fireball's distance ahead of the player, map units", "close", "far away"),
+        Label("fireball_ahead", "the nearest fireball's distance ahead of the player, map units", "close", "far"),
         Label("fireballs", "number of fireballs in sight", "few", "many"),
         Label("fireball_near", f"1 if a fireball is within {NEAR:g} map units, 0 if none is in sight", "none", "near"),
     )

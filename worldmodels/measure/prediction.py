@@ -86,15 +86,16 @@ def prediction_errors(
     Returns, by horizon: `predicted` by M alone; `seen`, V's reconstruction of the frame itself, the least that M could
     reach; and `no_change`, V's reconstruction of the last frame that M saw.
     """
+    device = memory.head.weight.device
     expected = alone(memory, latents, moments, max(horizons))
     rows = latents.starts[moments.episode] + moments.step
-    last = decoded(vision, latents.mu[rows])
+    last = decoded(vision, latents.mu[rows], device)
     found = {}
     for horizon in horizons:
         frames = rollouts.frames(rows + horizon)
         pictures = {
-            "predicted": decoded(vision, expected[horizon - 1]),
-            "seen": decoded(vision, latents.mu[rows + horizon]),
+            "predicted": decoded(vision, expected[horizon - 1], device),
+            "seen": decoded(vision, latents.mu[rows + horizon], device),
             "no_change": last,
         }
         found[str(horizon)] = {name: squared_error(shown, frames)["frame"] for name, shown in pictures.items()}

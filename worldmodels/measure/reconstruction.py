@@ -9,10 +9,12 @@ from worldmodels.vision.base import VisionModel
 BATCH = 100
 
 
+CPU = torch.device("cpu")
+
+
 @torch.inference_mode()
-def decoded(vision: VisionModel, z: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Frames (N, 64, 64, 3) in 0..1 of latents (N, Z)."""
-    device = next(vision.parameters()).device
+def decoded(vision: VisionModel, z: NDArray[np.float32], device: torch.device = CPU) -> NDArray[np.float32]:
+    """Frames (N, 64, 64, 3) in 0..1 of latents (N, Z), by a V that is on a device."""
     return torch.cat([vision.decode(batch.to(device)).cpu() for batch in torch.from_numpy(z).split(BATCH)]).numpy()
 
 

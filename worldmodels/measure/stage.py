@@ -14,6 +14,7 @@ from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
 from worldmodels.errors import UserError
 from worldmodels.measure.distances import kernel_distance, precision_recall
 from worldmodels.measure.features import STATEMENT, Features
+from worldmodels.measure.fitted import fitted_samples
 from worldmodels.measure.prediction import draw_moments, prediction_errors
 from worldmodels.measure.probes import linear_probe
 from worldmodels.measure.reconstruction import decoded, squared_error
@@ -116,7 +117,7 @@ class _Measuring:
         average = np.broadcast_to((self.reference / np.float32(255)).mean(0, dtype=np.float32), self.frames.shape)
         found = {"average_frame": squared_error(average, self.frames, masks)}
         if mu is not None:
-            found["vision"] = squared_error(decoded(self.vision, mu), self.frames, masks)
+            found["vision"] = squared_error(decoded(self.vision, mu, self.device), self.frames, masks)
         return found
 
     def _samples(self, mu: NDArray[np.float32] | None) -> Found:
@@ -131,22 +132,19 @@ class _Measuring:
 
         found = {"real": compared(self.frames)}
         if mu is not None:
-            found["reconstructions"] = compared(to_bytes(decoded(self.vision, mu)))
-            found["fitted"] = compared(to_bytes(decoded(self.vision, self._fitted())))
+            found["reconstructions"] = compared(self._pictures(mu))
+            latents = encode(self.vision, self.reference, self.device)
+            drawn = fitted_samples(*latents, len(self.rows), stream(SEED, "measure/fitted"))
+            found["fitted"] = compared(self._pictures(drawn))
         if self.vision.has_prior:
             prior = self.vision.prior(len(self.rows), torch_seed(SEED, "measure/prior")).numpy()
-            found["prior"] = compared(to_bytes(decoded(self.vision, prior)))
+            found["prior"] = compared(self._pictures(prior))
         else:
             self.notes.append(f"A {self.vision.config.model} has no prior that could be sampled from.")
         return found
 
-    def _fitted(self) -> NDArray[np.float32]:
-        """Samples of the Gaussian that has the mean and covariance of the training frames' latents."""
-        mu, logvar = encode(self.vision, self.reference, self.device)
-        covariance = np.cov(mu, rowvar=False).reshape(mu.shape[1], -1) + np.diag(np.exp(logvar).mean(0))
-        random = stream(SEED, "measure/fitted")
-        drawn = random.multivariate_normal(mu.mean(0), covariance, len(self.rows), method="eigh")
-        return drawn.astype(np.float32)
+    def _pictures(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return to_bytes(decoded(self.vision, z, self.device))
 
     def _probes(self, mu: NDArray[np.float32] | None) -> dict[str, float | None]:
         """R^2 of each of the game's labels on held-out episodes."""
