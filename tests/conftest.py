@@ -66,7 +66,7 @@ def tiny_car_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "vision": {"latent_dim": 4, "steps": 2, "batch": 4, "validate_every": 2, "validation_frames": 8},
         "memory": {"hidden": 8, "mixtures": 2, "steps": 2, "batch": 2, "sequence": 10, "validate_every": 2},
         "render": {"seconds": 0.2, "scale": 1, "dreams": 1, "gif": False},
-        "measure": {"label_episodes": 2, "frames": 16, "starts": 5, "horizons": [1, 4]},
+        "measure": {"label_episodes": 2, "frames": 16},
         "compute": {"workers": 0, "device": "cpu", "precision": "float32"},
     }
     run = Run(tmp_path_factory.mktemp("car") / "run", load_config(["car_racing"], tiny))

@@ -237,10 +237,6 @@ class MeasureConfig:
     """Held-out frames that a measure looks at, and samples that it draws."""
     neighbours: Count = 3
     """Neighbours that span the manifolds of precision and recall."""
-    starts: Count = 500
-    """Moments of held-out episodes from which M predicts."""
-    horizons: tuple[Count, ...] = (1, 5, 20)
-    """Steps ahead that M predicts, without seeing any."""
 
 
 @dataclass(frozen=True)

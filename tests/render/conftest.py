@@ -95,7 +95,7 @@ class PlainStepper:
 @pytest.fixture(autouse=True)
 def _counting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let M follow the counting rule, which is in no weights."""
-    for user in ("worldmodels.dream.simulator", "worldmodels.world_model"):
+    for user in ("worldmodels.dream.movers", "worldmodels.world_model"):
         monkeypatch.setattr(f"{user}.Stepper", PlainStepper)
 
 

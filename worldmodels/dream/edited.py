@@ -15,7 +15,7 @@ class EditedDreams(DreamVectorEnv):
     Lanes with the same seed dream the same, noise and all, as long as their edits are the same.
 
     Attributes:
-        edit: float32 (B, Z), 0 at first, to be changed between steps.
+        edit: float32 (B, Z), on the CPU, 0 at first, to be changed between steps.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -28,5 +28,6 @@ class EditedDreams(DreamVectorEnv):
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """One step of every dream."""
         _, rewards, terminated, truncated, infos = super().step(actions)
-        self.z = self.z + self.edit
+        dreams = self._simulator.dreams
+        dreams.z.add_(self.edit[self._simulator.lanes.cpu()].to(dreams.z.device))  # rows of the simulator's own
         return self._observe(), rewards, terminated, truncated, infos

@@ -1,5 +1,6 @@
 """All measures of a run's V, and of its M if there is one, on episodes that neither learned from."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from worldmodels.calibration.prediction import prediction_errors
+from worldmodels.calibration.stage import HELD_OUT
 from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import Latents, encode
 from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
@@ -15,7 +18,6 @@ from worldmodels.errors import UserError
 from worldmodels.measure.distances import kernel_distance, precision_recall
 from worldmodels.measure.features import STATEMENT, Features
 from worldmodels.measure.fitted import fitted_samples
-from worldmodels.measure.prediction import draw_moments, prediction_errors
 from worldmodels.measure.probes import linear_probe
 from worldmodels.measure.reconstruction import decoded, squared_error
 from worldmodels.memory.train import trained_memory
@@ -168,14 +170,14 @@ class _Measuring:
         found: Found = {"nll": nll, **baselines, "gain": (baselines["no_memory"] - nll) * self.vision.latent_dim}
         memory, _ = trained_memory(self.run)
         latents = Latents(self.run.latents.folder)
-        horizons = self.options.horizons
-        random = stream(SEED, "measure/moments")
-        moments = draw_moments(self.validation, latents.lengths, max(horizons), self.options.starts, random)
-        if not len(moments.step):
-            self.notes.append(f"No held-out episode lasts {max(horizons)} steps: nothing is predicted so far ahead.")
-            return found | {"ahead": {}}
-        ahead = prediction_errors(self.vision, memory.to(self.device), latents, self.rollouts, moments, horizons)
-        return found | {"moments": len(moments.step), "ahead": ahead}
+        vision, m = self.vision.cpu(), memory.to(self.device)
+        errors = prediction_errors(vision, m, latents, self.rollouts, self.validation[:HELD_OUT], SEED)
+        if not errors:
+            self.notes.append("The held-out episodes are too short for M to look ahead.")
+        ahead = {str(error.horizon): dataclasses.asdict(error) for error in errors}
+        for told in ahead.values():
+            del told["horizon"]
+        return found | {"ahead": ahead}
 
 
 def print_measures(found: Found, path: Path) -> None:

@@ -13,12 +13,11 @@ from worldmodels.data.latents import encode
 from worldmodels.dream.edited import EditedDreams
 from worldmodels.measure.attributes import Attribute
 from worldmodels.pictures import Frames, enlarge
-from worldmodels.render.follow import picture
 from worldmodels.render.latent_space import pictures_of
 from worldmodels.render.layout import captioned, column, labelled, row, text_size
 from worldmodels.render.overlay import dimmed, line, write_on
 from worldmodels.seeds import test_seeds
-from worldmodels.vision.base import VisionModel
+from worldmodels.vision.base import VisionModel, picture
 
 STEPS = 9
 """Values of alpha in a strip, 0 among them."""
@@ -91,16 +90,17 @@ def edited_dreams(
         for lane, seed in enumerate(seeds):
             policy.begin(lane, lane, seed)
         features, _ = world.reset(seed=seeds)
+        frames = picture(agent.vision, world.z)
         for alpha in alphas:
             actions = policy.act(features).reshape(len(SIGNS), dreams, -1)
             world.edit = alpha * push
+            over = world.over.copy()  # they keep their last frame
             features, *_ = world.step(np.concatenate([actions[ALONE]] * len(SIGNS)))
-            frames = picture(agent.vision, world.z)
+            frames = np.where(over[:, None, None, None], frames, picture(agent.vision, world.z))
             read = attribute.read(encode(agent.vision, frames, torch.device("cpu"))[0])
-            shape = (len(SIGNS), dreams)
-            yield EditedMoment(
-                alpha, frames.reshape(*shape, *frames.shape[1:]), read.reshape(shape), world.over.reshape(shape).copy()
-            )
+            both = (len(SIGNS), dreams)
+            shown = frames.reshape(*both, *frames.shape[1:])
+            yield EditedMoment(alpha, shown, read.reshape(both), world.over.reshape(both).copy())
             if world.over.all():
                 return
 
