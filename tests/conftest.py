@@ -23,6 +23,7 @@ from worldmodels.agent import Agent, agent_of_run  # noqa: E402
 from worldmodels.collect import collect_rollouts  # noqa: E402
 from worldmodels.evolution.train import train_controller  # noqa: E402
 from worldmodels.memory.train import train_memory  # noqa: E402
+from worldmodels.options import load_config  # noqa: E402
 from worldmodels.runs import Run  # noqa: E402
 from worldmodels.vision.train import train_vision  # noqa: E402
 
@@ -54,6 +55,24 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     train_memory(run)
     for name in run.config.controllers:
         train_controller(run, name)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_car_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A CarRacing run, with rollouts, the paper's V and M, that takes seconds; not to be changed."""
+    tiny = {
+        "collect": {"episodes": 4, "max_steps": 30},
+        "vision": {"latent_dim": 4, "steps": 2, "batch": 4, "validate_every": 2, "validation_frames": 8},
+        "memory": {"hidden": 8, "mixtures": 2, "steps": 2, "batch": 2, "sequence": 10, "validate_every": 2},
+        "render": {"seconds": 0.2, "scale": 1, "dreams": 1, "gif": False},
+        "measure": {"label_episodes": 2, "frames": 16},
+        "compute": {"workers": 0, "device": "cpu", "precision": "float32"},
+    }
+    run = Run(tmp_path_factory.mktemp("car") / "run", load_config(["car_racing"], tiny))
+    collect_rollouts(run)
+    train_vision(run)
+    train_memory(run)
     return run
 
 

@@ -228,6 +228,28 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class MeasureConfig:
+    """What V is worth: measures on held-out episodes."""
+
+    label_episodes: Count = 64
+    """Episodes that are replayed for labels of the game's state: at most so many to train probes, and to test them."""
+    frames: Annotated[int, Field(ge=16)] = 2000
+    """Held-out frames that a measure looks at, and samples that it draws."""
+    neighbours: Count = 3
+    """Neighbours that span the manifolds of precision and recall."""
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Several models in V's place, on the same rollouts and with the same budgets."""
+
+    models: tuple[str, ...] = ("vae",)
+    """Registered names, each with options of its own if wanted: `vae`, `vae,beta=4`."""
+    seeds: Count = 3
+    """Trainings of each model, with as many seeds from the run's own on."""
+
+
+@dataclass(frozen=True)
 class RenderConfig:
     """Videos and figures."""
 
@@ -278,4 +300,6 @@ class Config:
     """Controllers to evolve, by name."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)

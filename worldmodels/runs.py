@@ -232,6 +232,11 @@ class Run:
         return self.stage("rollouts", "The collection of rollouts", "scripts/collect_rollouts.py")
 
     @property
+    def labels(self) -> Stage:
+        """The game's true state at steps of the rollouts."""
+        return self.stage("labels", "The labelling of the rollouts", "scripts/measure_vision.py")
+
+    @property
     def vision(self) -> Stage:
         """Stage 2: V."""
         return self.stage("vision", "V", "scripts/train_vision.py")
@@ -267,6 +272,11 @@ class Run:
     def evaluation(self) -> Stage:
         """Stage 5."""
         return self.stage("evaluation", "The evaluation", "scripts/evaluate.py")
+
+    @property
+    def measures(self) -> Stage:
+        """What V is worth."""
+        return self.stage("measures", "The measuring of V", "scripts/measure_vision.py")
 
     def made_from(self, **options: Any) -> dict[str, Any]:
         """Options that decide a stage's result: its own, with the game and the run's seed."""

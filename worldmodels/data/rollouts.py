@@ -185,6 +185,10 @@ class Rollouts:
         actions = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, self.action_dim)
         return {"action": actions, "reward": table["reward"].to_numpy(), "terminated": table["terminated"].to_numpy()}
 
+    def seeds(self) -> NDArray[np.int64]:
+        """The seed of each episode, (E,); -1 where it is not known."""
+        return self.data.take(self.starts[:-1], columns=["seed"])["seed"].to_numpy()
+
     def episode_returns(self) -> NDArray[np.float64]:
         """Sum of rewards of each episode, (E,)."""
         rewards = self.data.to_table(columns=["reward"])["reward"].to_numpy()

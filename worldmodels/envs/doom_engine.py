@@ -40,7 +40,7 @@ ENGINE_ERRORS = (
 
 
 def start_engine(skill: int, time_limit: int, labels: bool) -> vzd.DoomGame:
-    """A running engine with the paper's settings; `labels` adds the list of objects and changes no picture.
+    """A running engine with the paper's settings; `labels` adds objects and whose each pixel is, no picture changes.
 
     Raises one of ENGINE_ERRORS if it does not start.
     """
@@ -61,6 +61,7 @@ def start_engine(skill: int, time_limit: int, labels: bool) -> vzd.DoomGame:
     game.set_render_particles(False)
     game.set_render_screen_flashes(False)  # the paper's engine did not draw them into the buffer
     game.set_objects_info_enabled(labels)
+    game.set_labels_buffer_enabled(labels)
     game.set_window_visible(False)
     game.set_sound_enabled(False)
     launch(game)

@@ -24,6 +24,9 @@ TICS_PER_SECOND = 35
 STAY, LEFT, RIGHT = 0, 1, 2
 _BUTTONS = ([0, 0], [1, 0], [0, 1])  # MOVE_LEFT, MOVE_RIGHT of each move
 _ATTEMPTS = 3
+FIREBALL = "DoomImpBall"
+QUARTER_COVERED = 64
+"""A pixel shows a fireball if so much of it does, out of 255: one far away is smaller than a pixel."""
 
 
 class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
@@ -93,7 +96,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         self._moves = bytearray()
         self._in_episode = False
         self._screen: NDArray[np.uint8] | None = None
-        self._objects: list[vzd.Object] = []
+        self._labels: dict[str, Any] = {}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -172,7 +175,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         if state is None:
             return False
         self._screen = state.screen_buffer  # a new array for every state, not the engine's own buffer
-        self._objects = state.objects or []
+        self._labels = _positions(state.objects) | _pixels(state) if self.labels else {}
         return True
 
     def _last_screen(self) -> NDArray[np.uint8]:
@@ -185,7 +188,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         return screen.copy() if self.size is None else task_frame(screen)
 
     def _info(self) -> dict[str, Any]:
-        return _positions(self._objects) if self.labels else {}
+        return dict(self._labels)
 
 
 def task_frame(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -227,11 +230,20 @@ def _move(action: NDArray[np.float32]) -> int:
 def _positions(objects: list[vzd.Object]) -> dict[str, Any]:
     """Where the player and the fireballs are, as `TakeCover` documents it."""
     player = next(thing for thing in objects if thing.name == "DoomPlayer")
-    fireballs = [thing for thing in objects if thing.name == "DoomImpBall"]
+    fireballs = [thing for thing in objects if thing.name == FIREBALL]
     return {
         "player": np.array([player.position_x, player.position_y]),
         "fireballs": [(f.position_x, f.position_y, f.velocity_x, f.velocity_y) for f in fireballs],
     }
+
+
+def _pixels(state: vzd.GameState) -> dict[str, Any]:
+    """Where the task frame shows fireballs, as `TakeCover` documents it."""
+    assert state.labels is not None
+    assert state.labels_buffer is not None
+    values = [label.value for label in state.labels if label.object_name == FIREBALL]
+    shown = np.isin(state.labels_buffer, values).astype(np.uint8) * 255
+    return {"fireball_pixels": task_frame(shown[..., None].repeat(3, 2))[..., 0] >= QUARTER_COVERED}
 
 
 def _check(name: str, value: object, valid: bool, wanted: str) -> None:

@@ -4,7 +4,7 @@ import importlib.metadata
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -36,8 +36,11 @@ class VisionModel(nn.Module):
     For play it may be moved to bfloat16 with `.to(torch.bfloat16)`; latents and frames are float32 all the same.
 
     Attributes:
+        has_prior: whether it learns to make frames of what `prior` draws.
         config: the options that it was built from.
     """
+
+    has_prior: ClassVar[bool] = True
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -55,6 +58,10 @@ class VisionModel(nn.Module):
     @abstractmethod
     def decode(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b 64 64 3"]:
         """Frames in 0..1 of latents."""
+
+    def prior(self, count: int, seed: int) -> Float[Tensor, "{count} z"]:
+        """Latents of which `decode` makes new frames, on the CPU: standard normal unless a model says otherwise."""
+        return torch.randn(count, self.latent_dim, generator=torch.Generator().manual_seed(seed))
 
     @abstractmethod
     def training_step(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:

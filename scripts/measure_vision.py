@@ -1,0 +1,7 @@
+"""Measure a run's V, and its M if there is one: reconstructions, samples, probes, predictions."""
+
+from worldmodels.cli import stage_main
+from worldmodels.measure import measure_vision
+
+if __name__ == "__main__":
+    stage_main(measure_vision, ["task", "seed", "measure", "compute"])

@@ -1,0 +1,134 @@
+"""Recorded episodes played again: the same rewards, the same frames, and the state that each frame shows."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from worldmodels.collect import collect_rollouts
+from worldmodels.config import MeasureConfig
+from worldmodels.data import labels
+from worldmodels.data.labels import Labels, ReplayEpisode, label_rollouts, labelled_episodes
+from worldmodels.data.rollouts import EPISODES, Rollouts
+from worldmodels.envs.labelled import labelled_game
+from worldmodels.errors import UserError
+from worldmodels.options import load_config
+from worldmodels.runs import Run
+
+STEPS = 40
+
+
+def collected(folder: Path, name: str) -> Run:
+    config = load_config([name])
+    config = dataclasses.replace(
+        config,
+        collect=dataclasses.replace(config.collect, episodes=4, max_steps=STEPS),
+        measure=MeasureConfig(label_episodes=2),
+        compute=dataclasses.replace(config.compute, workers=0),
+    )
+    run = Run(folder, config)
+    collect_rollouts(run)
+    return run
+
+
+@pytest.fixture(scope="module", params=["car_racing", "take_cover"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return collected(tmp_path_factory.mktemp("labels") / "run", request.param)
+
+
+@pytest.fixture(scope="module")
+def found(run: Run) -> Labels:
+    found = label_rollouts(run)
+    assert found is not None
+    return found
+
+
+def states(run: Run, number: int) -> tuple[list[Any], list[Any], list[float]]:
+    """States, masks and rewards of an episode, played here step by step."""
+    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    actions = rollouts.steps(slice(*rollouts.starts[number : number + 2]))["action"]
+    game, reader = labelled_game(run.config.task)
+    assert reader is not None
+    _, info = game.reset(seed=int(rollouts.seeds()[number]))
+    seen, rewards = [reader.read(info)], []
+    for action in actions:
+        _, reward, _, _, info = game.step(action)
+        rewards.append(reward)
+        seen.append(reader.read(info))
+    game.close()
+    numbers, masks = zip(*seen, strict=True)
+    return list(numbers[:-1]), list(masks[:-1]), rewards
+
+
+def test_labels_are_of_the_moment_that_the_frame_shows(run: Run, found: Labels) -> None:
+    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    assert found.episodes.tolist() == [0, 2, 3]  # first and last for training, and the one for validation
+    assert len(found.rows) == 3 * STEPS
+    for number in found.episodes:
+        rows = np.arange(rollouts.starts[number], rollouts.starts[number + 1])
+        numbers, masks, rewards = states(run, number)
+        assert np.array_equal(found.of(rows), numbers, equal_nan=True)
+        assert np.array_equal(found.masks(rows), masks)
+        recorded = rollouts.steps(slice(rows[0], rows[-1] + 1))["reward"]
+        assert np.array_equal(np.array(rewards, np.float32), recorded)
+
+
+def test_labels_change_within_an_episode(found: Labels) -> None:
+    assert (np.diff(found.numbers[:STEPS], axis=0) != 0).any()
+
+
+def test_labels_are_found_once(run: Run, found: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "Pool", None)
+    again = label_rollouts(run)
+    assert again is not None
+    assert np.array_equal(again.numbers, found.numbers, equal_nan=True)
+    assert again.labels == found.labels
+
+
+def test_a_row_without_labels_is_refused(run: Run, found: Labels) -> None:
+    with pytest.raises(KeyError, match="no labels"):
+        found.of(np.array([STEPS]))  # of the second episode
+
+
+def test_an_episode_that_comes_out_otherwise_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    replay = ReplayEpisode(run.config.task, run.rollouts.folder / EPISODES)
+    assert len(replay(1).numbers) == STEPS
+    steps = replay.rollouts.steps
+
+    def tampered(rows: slice) -> dict[str, np.ndarray]:
+        return steps(rows) | {"reward": steps(rows)["reward"] + np.float32(1e-6) * (np.arange(STEPS) == 7)}
+
+    monkeypatch.setattr(replay.rollouts, "steps", tampered)
+    with pytest.raises(UserError, match=r"Episode 1 of .*the reward of step 7 differs"):
+        replay(1)
+    monkeypatch.undo()
+    replay.seeds = replay.seeds + 1
+    with pytest.raises(UserError, match=r"the frame of step \d+ differs"):
+        replay(1)
+    replay.close()
+
+
+def test_a_game_that_tells_nothing_has_no_labels(tiny_run: Run) -> None:
+    assert label_rollouts(tiny_run) is None
+    assert not tiny_run.labels.folder.exists()
+
+
+def test_damaged_labels_are_refused(run: Run, found: Labels, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "copy")
+    copy = Run(tmp_path / "copy", run.config)
+    (copy.labels.folder / labels.NUMBERS).write_bytes(b"no array")
+    with pytest.raises(UserError, match="labels"):
+        label_rollouts(copy)
+
+
+@pytest.mark.parametrize("count", [2, 11, 500])
+@pytest.mark.parametrize("limit", [1, 8, 1000])
+def test_labelled_episodes_are_of_both_sides(count: int, limit: int) -> None:
+    chosen = labelled_episodes(count, 0.1, limit)
+    held_out = chosen[chosen % 10 == 9] if count >= 10 else chosen[chosen == count - 1]
+    assert 1 <= len(held_out) <= limit
+    assert 1 <= len(chosen) - len(held_out) <= limit
+    assert len(set(chosen.tolist())) == len(chosen)

@@ -1,0 +1,160 @@
+"""The game's true state at steps of the rollouts, found by playing recorded episodes again.
+
+A game is a function of its seed and the actions, and rollouts hold both. Every reward, every end and every frame is
+compared on the way, so a label belongs to its frame for certain.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodels.config import TaskConfig
+from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of, split_episodes
+from worldmodels.envs.labelled import labelled_game
+from worldmodels.envs.state import Label
+from worldmodels.errors import UserError
+from worldmodels.metrics import progress_bar
+from worldmodels.runs import Run, atomic
+from worldmodels.workers import Pool
+
+NUMBERS, OBJECTS = "numbers.npy", "objects.npy"
+
+
+class EpisodeLabels(NamedTuple):
+    """T steps of an episode: labels float32 (T, L), and pixels of small objects, (T, 64 * 64 / 8) packed bits."""
+
+    numbers: NDArray[np.float32]
+    objects: NDArray[np.uint8]
+
+
+class Labels:
+    """Labels of some episodes, opened for reading.
+
+    Attributes:
+        labels: what they are, L of them.
+        objects: what the small objects are, in words.
+        episodes: numbers of the labelled episodes, ascending.
+        rows: int64 (N,), the rows of the rollouts that have labels, ascending.
+        numbers: float32 (N, L), the labels; NaN where there is nothing to be told.
+    """
+
+    def __init__(self, folder: Path, summary: dict, starts: NDArray[np.int64]) -> None:
+        self.labels = tuple(Label(*entry) for entry in summary["labels"])
+        self.objects = str(summary["objects"])
+        self.episodes = np.array(summary["episodes"], np.int64)
+        self.rows = rows_of(starts, self.episodes)
+        try:
+            self.numbers: NDArray[np.float32] = np.load(folder / NUMBERS)
+            self._packed = np.load(folder / OBJECTS, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{folder} holds no readable labels ({error}): delete it and label again.") from error
+        if not len(self.rows) == len(self.numbers) == len(self._packed):
+            raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and label again.")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the labels."""
+        return [label.name for label in self.labels]
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Labels (N, L) of rows of the rollouts, all of them labelled."""
+        return self.numbers[self._places(rows)]
+
+    def masks(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Pixels (N, 64, 64) of small objects in rows of the rollouts, all of them labelled."""
+        bits = np.unpackbits(self._packed[self._places(rows)], axis=1)
+        return bits.reshape(len(rows), 64, 64).astype(bool)
+
+    def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        if not np.array_equal(self.rows[places], rows):
+            raise KeyError("Some of these rows have no labels.")
+        return places
+
+
+class ReplayEpisode:
+    """A worker's job: plays the recorded episode of a given number again and reads the game's state at every step."""
+
+    def __init__(self, task: TaskConfig, path: Path) -> None:
+        self.rollouts = Rollouts(path)
+        self.seeds = self.rollouts.seeds()
+        self.game, self.reader = labelled_game(task)
+
+    def __call__(self, number: int) -> EpisodeLabels:
+        """The labels of an episode; UserError if it comes out otherwise than it was recorded."""
+        assert self.reader is not None
+        first, end = self.rollouts.starts[number : number + 2]
+        recorded = self.rollouts.steps(slice(first, end))
+        frames = self.rollouts.frames(slice(first, end))
+        numbers, objects = [], []
+        frame, info = self.game.reset(seed=int(self.seeds[number]))
+        for step, action in enumerate(recorded["action"]):
+            self._check(np.array_equal(frame, frames[step]), number, step, "frame")
+            label, mask = self.reader.read(info)
+            numbers.append(label)
+            objects.append(np.packbits(mask))
+            frame, reward, terminated, _, info = self.game.step(action)
+            self._check(np.float32(reward) == recorded["reward"][step], number, step, "reward")
+            self._check(terminated == recorded["terminated"][step], number, step, "end")
+        return EpisodeLabels(np.stack(numbers), np.stack(objects))
+
+    def _check(self, same: bool, number: int, step: int, what: str) -> None:
+        if not same:
+            raise UserError(
+                f"Episode {number} of {self.rollouts.path} comes out otherwise when it is played again: the {what} of "
+                f"step {step} differs, so the game's state is not known. Collect new rollouts on this machine."
+            )
+
+    def close(self) -> None:
+        """Close the game."""
+        self.game.close()
+
+
+def label_rollouts(run: Run) -> Labels | None:
+    """Labels of some of the run's training and validation episodes, found once; None if the game tells none.
+
+    Raises UserError if an episode comes out otherwise than it was recorded.
+    """
+    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    chosen = labelled_episodes(len(rollouts), run.config.vision.validation_fraction, run.config.measure.label_episodes)
+    if (rollouts.seeds()[chosen] < 0).any():
+        return None  # imported without the seeds
+    game, reader = labelled_game(run.config.task)
+    game.close()
+    if reader is None:
+        return None
+    # not of the run's seed, so that runs which share their rollouts may share their labels
+    options = {"task": run.made_from()["task"], "episodes": chosen.tolist()}
+    stage = run.labels
+    with stage.begin(options, [run.rollouts]):
+        if stage.done is None:
+            make = partial(ReplayEpisode, run.config.task, rollouts.path)
+            with Pool(make, run.config.compute) as pool, progress_bar("Labels", len(chosen), "episodes") as bar:
+
+                def replayed() -> Iterator[EpisodeLabels]:
+                    for episode in pool.map(chosen.tolist()):
+                        bar.advance()
+                        yield episode
+
+                parts = EpisodeLabels(*map(np.concatenate, zip(*replayed(), strict=True)))
+            _save(stage.folder / NUMBERS, parts.numbers)
+            _save(stage.folder / OBJECTS, parts.objects)
+            told = {"labels": [list(label) for label in reader.labels], "objects": reader.objects}
+            stage.finish({**told, "episodes": chosen.tolist()}, [NUMBERS, OBJECTS])
+    return Labels(stage.folder, stage.summary(), rollouts.starts)
+
+
+def labelled_episodes(count: int, validation_fraction: float, limit: int) -> NDArray[np.int64]:
+    """Up to `limit` training and `limit` validation episodes, evenly spread, ascending."""
+    sides = split_episodes(count, validation_fraction)
+    picks = [side[np.unique(np.linspace(0, len(side) - 1, limit).astype(int))] for side in sides]
+    return np.sort(np.concatenate(picks))
+
+
+def _save(path: Path, array: NDArray) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
