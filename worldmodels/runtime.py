@@ -1,7 +1,9 @@
 """How a process uses the machine: allocator, threads, device, arithmetic."""
 
+import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 
 import torch
 
@@ -30,6 +32,17 @@ def become_worker() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as workers do, so that numbers come out the same to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def cores() -> int:

@@ -4,10 +4,12 @@ from pathlib import Path
 import lance
 import numpy as np
 import pytest
+import torch
 from counting import tiny_config
 
-from worldmodels.collect import collect_rollouts
+from worldmodels.collect import collect_rollouts, jobs
 from worldmodels.collect.jobs import PlayExploring
+from worldmodels.collect.policies import exploring_policy
 from worldmodels.collect.stage import episode_seed
 from worldmodels.config import CollectConfig, Config
 from worldmodels.data.rollouts import EPISODES, Rollouts, append_episodes, schema, to_table
@@ -90,6 +92,23 @@ def test_an_episode_is_a_function_of_its_number() -> None:
     assert np.array_equal(again.actions, first.actions)
     assert first.seed == seed
     assert first.seed in TRAINING
+
+
+def test_one_process_computes_with_one_thread_as_workers_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(*args: object) -> object:
+        seen.append(torch.get_num_threads())
+        return exploring_policy(*args)
+
+    monkeypatch.setattr(jobs, "exploring_policy", watched)
+    torch.set_num_threads(2)
+    try:
+        collected(tmp_path, tiny_config())
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_a_first_write_that_was_killed_does_not_stop_the_next_collection(tmp_path: Path) -> None:

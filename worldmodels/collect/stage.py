@@ -28,6 +28,7 @@ from worldmodels.envs.make import ENGINE_PROCESS, make_game
 from worldmodels.errors import UserError
 from worldmodels.options import identity, typed
 from worldmodels.runs import Run, Stage
+from worldmodels.runtime import one_thread
 from worldmodels.seeds import TRAINING, stream
 from worldmodels.workers import Pool
 
@@ -158,7 +159,11 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
     begin, end = first + (done - first) // size * size, None if config.collect.frames else goal.episodes
     seeds = ([episode_seed(config.seed, number) for number in group] for group in _groups(begin, size, end))
     waiting = list[Episode]()
-    with Pool(job, config.compute, threads) as pool, collection_progress(path, goal, done, frames) as progress:
+    with (
+        one_thread(),
+        Pool(job, config.compute, threads) as pool,
+        collection_progress(path, goal, done, frames) as progress,
+    ):
         for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):
             for episode in episodes[max(0, progress.episodes - group.start) :]:
                 waiting.append(episode)
