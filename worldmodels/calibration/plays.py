@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 
 from worldmodels.agent import Agent
 from worldmodels.calibration.policies import Cast, scripted_policies
@@ -12,6 +13,7 @@ from worldmodels.metrics import progress_bar
 from worldmodels.options import identity
 from worldmodels.play import Cuts, Outcomes, Policy, World, play
 from worldmodels.played import Played
+from worldmodels.runtime import pick_precision
 from worldmodels.workers import Pool
 
 BLIND_LANES = 4
@@ -72,7 +74,8 @@ class PlayTrial:
         if self._world is None or key != self._key:
             self.close()
             if trial.temperature is not None:
-                self._world = agent.dream_world(lanes, trial.temperature, trial.max_steps)
+                precision = pick_precision(self.compute, torch.device("cpu"))  # as C is trained
+                self._world = agent.dream_world(lanes, trial.temperature, trial.max_steps, precision=precision)
             else:
                 self._world = agent.real_world(lanes, self.compute, blind=not trial.agent)
             self._key = key

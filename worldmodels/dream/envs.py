@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 
 
 class DreamEnvs(VectorEnv[NDArray, NDArray, NDArray]):
-    """B dreams that are stepped together; each is what a `DreamEnv` with its seed would be, up to rounding.
+    """B dreams that are stepped together; each is what a `DreamEnv` with its seed would be.
 
     Seeds, autoreset modes, observations and infos are those of `gymnasium.vector.SyncVectorEnv`.
 

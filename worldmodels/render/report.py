@@ -1,5 +1,6 @@
 """The report of a run: scores, videos, curves and options on one page, in a folder that can be sent to anyone."""
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from worldmodels.errors import UserError
 from worldmodels.evaluate import Row
 from worldmodels.metrics import say
 from worldmodels.options import write_yaml
+from worldmodels.render.calibrated import calibration_blocks
 from worldmodels.render.curves import controller_curves, memory_curves, vision_curves
 from worldmodels.render.document import (
     Block,
@@ -47,7 +49,8 @@ def write_report(run: Run) -> None:
     folder = run.folder / "report"
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
-    blocks = [*_opening(run), *_scores(run, folder), *_videos(run, folder), *_learning(run, folder), *_making(run)]
+    made = (_scores(run, folder), _videos(run, folder), _learning(run, folder), calibration_blocks(run), _making(run))
+    blocks = [*_opening(run), *itertools.chain.from_iterable(made)]
     for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
         with atomic(folder / name) as temporary:
             temporary.write_text(write(title, blocks), encoding="utf-8")
