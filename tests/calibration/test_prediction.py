@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zstandard
 from torch import Tensor
 from walking import Z, walk_memory, write_latents
 
@@ -40,8 +41,11 @@ def latents(tmp_path: Path) -> Latents:
 def rollouts(latents: Latents, tmp_path: Path) -> Rollouts:
     """The frames that V would decode."""
     frames = np.rint(Shades().decode(torch.from_numpy(np.array(latents.mu))).numpy() * 255).astype(np.uint8)
+    compressor = zstandard.ZstdCompressor()
     episodes = [
-        Episode(1, [compress(f) for f in frames[a:b]], latents.action[a:b], latents.reward[a:b], False, True)
+        Episode(
+            1, [compress(f, compressor) for f in frames[a:b]], latents.action[a:b], latents.reward[a:b], False, True
+        )
         for a, b in itertools.pairwise(latents.starts)
     ]
     append_episodes(tmp_path / "episodes.lance", episodes, 0)
