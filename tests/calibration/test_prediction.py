@@ -42,6 +42,7 @@ def rollouts(latents: Latents, tmp_path: Path) -> Rollouts:
     """The frames that V would decode."""
     frames = np.rint(Shades().decode(torch.from_numpy(np.array(latents.mu))).numpy() * 255).astype(np.uint8)
     compressor = zstandard.ZstdCompressor()
+    packed = [compress(frame, compressor) for frame in frames]
     episodes = [
         Episode(
             1, [compress(f, compressor) for f in frames[a:b]], latents.action[a:b], latents.reward[a:b], False, True
