@@ -65,7 +65,8 @@ class Playground:
 
     async def _recording(self, request: Request) -> Response:
         address, kind = request.path_params["address"], request.path_params["kind"]
-        found = [visit.files[address] for visit in self._visits if address in visit.files]
+        kept = [visit.recordings.files for visit in self._visits]
+        found = [files[address] for files in kept if address in files]
         if not found or kind not in MEDIA:
             return PlainTextResponse("This recording is gone: it is kept until the next one, or the visit's end.", 404)
         disposition = {"Content-Disposition": f'attachment; filename="dream.{kind}"'}

@@ -16,7 +16,7 @@ from worldmodels.playground.beside import Beside, GameLost
 from worldmodels.playground.buttons import neutral
 from worldmodels.playground.cast import Role
 from worldmodels.playground.outlet import Outlet, Shown
-from worldmodels.playground.recorder import Files, Recorder
+from worldmodels.playground.recordings import Recordings
 from worldmodels.playground.scene import Dream, Game
 from worldmodels.playground.threads import Dreamer, OwnThread
 from worldmodels.playground.wishes import Wishes
@@ -39,7 +39,7 @@ class Visit:
         seed: of the first dream; a random one if it is None.
 
     Attributes:
-        files: the visitor's newest recording, by its secret address.
+        recordings: what the visitor records.
     """
 
     def __init__(
@@ -51,15 +51,13 @@ class Visit:
         wishes: Wishes,
         seed: int | None,
     ) -> None:
-        self._cast, self._dreamer, self._scribe, self._outlet, self._wishes = cast, dreamer, scribe, outlet, wishes
+        self._cast, self._dreamer, self._outlet, self._wishes = cast, dreamer, outlet, wishes
         self._seed = secrets.randbelow(2**31) if seed is None else seed
         self._now, _, self._input = wishes.take()
         self._due = 0.0
         self._steps_asked = 0
         self._beside: Beside | None = None
-        self._recorder: Recorder | None = None
-        self._writing: asyncio.Task | None = None
-        self.files: dict[str, Files] = {}
+        self.recordings = Recordings(scribe, outlet)
 
     async def run(self) -> None:
         """Dream for ever."""
@@ -73,8 +71,7 @@ class Visit:
                     await self._advance()
         finally:
             self._leave_game()
-            if self._writing is not None:
-                self._writing.cancel()
+            self.recordings.close()
 
     @property
     def _watched(self) -> Dream | Game:
@@ -156,7 +153,7 @@ class Visit:
         self._now, once, self._input = self._wishes.take()
         self._steps_asked = 0
         if self._now.agent != before.agent:
-            self._end_recording()
+            self.recordings.end()
             await self._enter()
         elif self._now.game and self._beside is None:
             await self._open_game()
@@ -178,12 +175,10 @@ class Visit:
                 await self._renew(from_here=True)
             case "from_game":
                 self._outlet.say("problem", text="The game is not running: there is no moment to dream on from.")
-            case "record" if self._writing is not None:
-                self._outlet.say("problem", text="The last recording is still being written.")
-            case "record" if self._recorder is None:
-                self._recorder = Recorder(self._role.agent.task.fps, panes=1 if self._beside is None else 2)
+            case "record":
+                self.recordings.begin(self._role.agent.task.fps, panes=len(self._pictures))
             case "stop":
-                self._end_recording()
+                self.recordings.end()
 
     async def _advance(self) -> None:
         """One step of the dream, and of the game beside it, under the same action."""
@@ -201,10 +196,7 @@ class Visit:
             self._wishes.change(playing=False)
             self._now = self._wishes.now
             return
-        if self._recorder is not None:
-            self._recorder.add(self._pictures, *self._caption())
-            if self._recorder.full:
-                self._end_recording()
+        self.recordings.add(self._pictures, *self._caption())
 
     def _driven(self) -> NDArray[np.float32]:
         """The action (A,) of whoever drives."""
@@ -224,29 +216,6 @@ class Visit:
                 await self._beside.step(self._action)
             except GameLost as lost:
                 self._lose_game(lost)
-
-    def _end_recording(self) -> None:
-        """Write the recording's files while the dream goes on."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None:
-            self._writing = asyncio.create_task(self._write(recorder))
-
-    async def _write(self, recorder: Recorder) -> None:
-        self._outlet.say("writing", seconds=recorder.seconds)
-        try:
-            files = await self._scribe.do(recorder.files)
-        except UserError:
-            self._outlet.say("problem", text="Nothing was recorded: the dream stood still.")
-        except Exception as error:
-            traceback.print_exception(error)
-            self._outlet.say("problem", text=f"The recording could not be written: {error}")
-        else:
-            address = secrets.token_urlsafe(16)
-            self.files = {address: files}
-            sizes = {"gif": len(files.gif), "mp4": len(files.mp4)}
-            self._outlet.say("recording", address=address, seconds=recorder.seconds, sizes=sizes)
-        finally:
-            self._writing = None
 
     @property
     def _pictures(self) -> list[NDArray[np.uint8]]:
@@ -272,7 +241,7 @@ class Visit:
             "entropy": _number(dream.entropy),
             "dream": _state(dream) | {"done": _number(dream.done)},
             "game": None,
-            "recording": None if self._recorder is None else self._recorder.seconds,
+            "recording": self.recordings.seconds,
         }
         if self._beside is not None:
             game = self._beside.game
