@@ -61,8 +61,8 @@ class OneMember(Mover):
 
     def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype) -> None:
         super().__init__(memory, guards, precision)
-        self._steppers = [self._first, *(Stepper(other, precision) for other, _ in guards.others)]
         device = memory.head.weight.device
+        self._steppers = [self._first, *(Stepper(other.to(device), precision) for other, _ in guards.others)]
         self._h, self._c = (
             torch.stack([torch.zeros_like(tensors[0]), *tensors]).to(device)  # M's own state is the dream's
             for tensors in zip(*((starts.h, starts.c) for _, starts in guards.others), strict=True)
@@ -117,7 +117,8 @@ class Penalised(Mover):
         super().__init__(memory, guards, precision)
         self._weight, device = guards.disagreement, memory.head.weight.device
         self._others = [
-            (Stepper(other, precision), starts.h.to(device), starts.c.to(device)) for other, starts in guards.others
+            (Stepper(other.to(device), precision), starts.h.to(device), starts.c.to(device))
+            for other, starts in guards.others
         ]
 
     def begin(self, seeds: Int[Tensor, " n"], pick: Int[Tensor, " n"]) -> Kept:
