@@ -21,6 +21,7 @@ from worldmodels.runs import Run, atomic, write_json
 from worldmodels.seeds import stream, test_seeds
 
 RANDOM = "random policy"
+SCORES = "scores.json"
 RESAMPLES = 10_000
 
 
@@ -84,7 +85,7 @@ def evaluate(run: Run, checkpoint: Path | None = None) -> None:
                 rows.append(_row(run, entry, outcomes))
                 episodes += _episodes(rows[-1], outcomes)
                 bar.advance(run.config.evaluate.episodes, f"{entry.name}: {rows[-1].mean:.1f}")
-        write_json(stage.folder / "scores.json", {"rows": [asdict(row) for row in rows]})
+        write_json(stage.folder / SCORES, {"rows": [asdict(row) for row in rows]})
         _write_csv(stage.folder / "episodes.csv", episodes)
     print_table(rows)
 

@@ -278,6 +278,11 @@ class Run:
         """What V is worth."""
         return self.stage("measures", "The measuring of V", "scripts/measure_vision.py")
 
+    @property
+    def comparison(self) -> Stage:
+        """Several models in V's place."""
+        return self.stage("comparison", "The comparison", "scripts/compare_vision.py")
+
     def made_from(self, **options: Any) -> dict[str, Any]:
         """Options that decide a stage's result: its own, with the game and the run's seed."""
         return {"task": identity(self.config.task), "seed": self.config.seed, **options}
@@ -302,3 +307,18 @@ def stored_options(folder: Path) -> dict[str, Any]:
     """Options that a run was last used with, as nested plain data; empty for a new run."""
     path = folder / "config.yaml"
     return to_dict(load_config([path])) if path.is_file() else {}
+
+
+def share_stage(stage: Stage, source: Stage) -> None:
+    """Let a stage of one run be the finished one of another, by a link: nothing is copied.
+
+    Raises UserError if the source is not finished, or the stage is there already and is another one.
+    """
+    source.summary()
+    target = source.folder.resolve()
+    if stage.folder.exists() or stage.folder.is_symlink():
+        if stage.folder.resolve() != target:
+            raise UserError(f"{stage.folder} is there already and is not {target}: use a new --run.")
+        return
+    stage.folder.parent.mkdir(parents=True, exist_ok=True)
+    stage.folder.symlink_to(os.path.relpath(target, stage.folder.parent.resolve()))

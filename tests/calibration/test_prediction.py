@@ -44,9 +44,7 @@ def rollouts(latents: Latents, tmp_path: Path) -> Rollouts:
     compressor = zstandard.ZstdCompressor()
     packed = [compress(frame, compressor) for frame in frames]
     episodes = [
-        Episode(
-            1, [compress(f, compressor) for f in frames[a:b]], latents.action[a:b], latents.reward[a:b], False, True
-        )
+        Episode(1, packed[a:b], latents.action[a:b], latents.reward[a:b], False, True)
         for a, b in itertools.pairwise(latents.starts)
     ]
     append_episodes(tmp_path / "episodes.lance", episodes, 0)

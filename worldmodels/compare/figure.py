@@ -1,0 +1,51 @@
+"""The comparison as a figure: a panel a measure, a column of dots a model."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from worldmodels.compare.rows import Row
+from worldmodels.render.curves import REFERENCE, STYLE, TRAINING, VALIDATION
+from worldmodels.runs import atomic
+
+ACROSS = 4
+"""Panels side by side."""
+ARROWS = {"lower": " ↓", "higher": " ↑", "neither": ""}
+
+
+def draw(path: Path, rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Draw every row that has a value: seeds as dots, means with 95 % intervals, the reference dashed."""
+    down = math.ceil(len(rows) / ACROSS)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.2 * ACROSS, 2.6 * down), layout="constrained")
+        panels = figure.subplots(down, ACROSS, squeeze=False).ravel()
+        for axes, row in zip(panels, rows, strict=False):
+            _panel(axes, row, names)
+        for axes in panels[len(rows) :]:
+            axes.set_axis_off()
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
+
+
+def _panel(axes: Axes, row: Row, names: Sequence[str]) -> None:
+    for place, name in enumerate(names):
+        values, estimate = row.values[name], row.estimates.get(name)
+        axes.plot([place] * len(values), values, "o", color=TRAINING, markersize=4)
+        if estimate is not None:
+            fill = VALIDATION if estimate.mark else "white"
+            axes.errorbar(
+                place + 0.2, estimate.mean, estimate.margin or 0, fmt="D", color=VALIDATION, markersize=4,
+                markerfacecolor=fill, capsize=2, elinewidth=0.9,
+            )  # fmt: skip
+    if row.reference is not None:
+        axes.axhline(row.reference, color=REFERENCE, linestyle="--", linewidth=0.9)
+    axes.set_title(f"{row.measure.group}\n{row.measure.title}{ARROWS[row.measure.better]}", fontsize=7.5)
+    axes.set_xticks(
+        range(len(names)), [name.replace(",", ",\n") for name in names], rotation=30, ha="right", fontsize=7
+    )
+    axes.set_xlim(-0.5, len(names) - 0.3)
+    axes.tick_params(axis="y", labelsize=7)
