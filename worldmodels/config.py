@@ -88,10 +88,11 @@ class CollectConfig:
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """Stage 2: V, which turns a frame into a latent."""
+    """Stage 2: V, which turns a frame into a latent. These options every model reads; most models add their own."""
 
     model: str = "vae"
-    """Registered name of the model."""
+    """Registered name of the model: vae, autoencoder, gan, vae_gan, bigan, fsq, or one from another package. `--help`
+    beside `--vision.model NAME` lists the options of that model."""
     latent_dim: Count = 32
     """Size of the latent z."""
     steps: Count = 10_000
@@ -99,11 +100,7 @@ class VisionConfig:
     batch: Count = 100
     """Frames a step."""
     learning_rate: Positive = 1e-4
-    """Step size of Adam."""
-    beta: NonNegative = 1.0
-    """Weight of the KL term."""
-    kl_floor: NonNegative = 0.5
-    """Free nats a latent dimension: a frame's total KL counts only above `kl_floor * latent_dim`."""
+    """Step size of the optimiser."""
     validation_fraction: Fraction = 0.1
     """Share of the episodes held out for validation."""
     validate_every: Annotated[Count, ANYTIME] = 500
@@ -303,3 +300,9 @@ class Config:
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+    def __post_init__(self) -> None:
+        """Give V's options the form that its model reads."""
+        from worldmodels.registry import complete  # which needs this module
+
+        object.__setattr__(self, "vision", complete(self.vision))
