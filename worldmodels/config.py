@@ -265,6 +265,24 @@ class RenderConfig:
 
 
 @dataclass(frozen=True)
+class ImageGANConfig:
+    """The lecture's GAN of 28x28 digits, which is no part of an agent."""
+
+    iterations: Annotated[Count, ANYTIME] = 2000
+    """Steps of the generator; a larger number later goes on where the training stopped."""
+    batch: Annotated[int, Field(ge=2)] = 64
+    """Real images, and as many fakes, a step."""
+    discriminator_every: Count = 1
+    """Train the discriminator in every so many iterations only: with a large number, modes collapse."""
+    discriminator_learning_rate: Positive = 8e-4
+    """Step size of the discriminator's RMSprop."""
+    generator_learning_rate: Positive = 4e-4
+    """Step size of the generator's RMSprop."""
+    validate_every: Annotated[Count, ANYTIME] = 100
+    """Iterations between pictures, measures of variety, and checkpoints."""
+
+
+@dataclass(frozen=True)
 class ComputeConfig:
     """Where and how things are computed; never changes what is computed, only its speed and rounding."""
 
@@ -299,6 +317,7 @@ class Config:
     render: RenderConfig = field(default_factory=RenderConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
+    image_gan: ImageGANConfig = field(default_factory=ImageGANConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,10 @@ from worldmodels.errors import UserError
 BUILT_IN = {
     "vae": "worldmodels.vision.vae",
     "autoencoder": "worldmodels.vision.autoencoder",
+    "gan": "worldmodels.vision.gan",
+    "vae_gan": "worldmodels.vision.vae_gan",
+    "bigan": "worldmodels.vision.bigan",
+    "fsq": "worldmodels.vision.fsq",
 }
 """The models of this package, and the modules that register them."""
 ENTRY_POINTS = "worldmodels.vision"

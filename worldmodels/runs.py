@@ -278,6 +278,11 @@ class Run:
         """What V is worth."""
         return self.stage("measures", "The measuring of V", "scripts/measure_vision.py")
 
+    @property
+    def image_gan(self) -> Stage:
+        """The lecture's GAN of digits, beside the stages of an agent."""
+        return self.stage("image_gan", "The image GAN", "scripts/train_image_gan.py")
+
     def made_from(self, **options: Any) -> dict[str, Any]:
         """Options that decide a stage's result: its own, with the game and the run's seed."""
         return {"task": identity(self.config.task), "seed": self.config.seed, **options}

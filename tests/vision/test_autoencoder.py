@@ -4,7 +4,8 @@ import pytest
 import torch
 from patches import pictures
 
-from worldmodels.vision.autoencoder import SIGMA, Autoencoder, Standardiser
+from worldmodels.vision.autoencoder import Autoencoder, Standardiser
+from worldmodels.vision.base import SIGMA
 from worldmodels.vision.networks import ConvConfig
 
 

@@ -2,7 +2,7 @@
 
 from worldmodels.config import VisionConfig
 from worldmodels.registry import register_vision
-from worldmodels.vision.base import Posterior, VisionModel, build_vision, load_vision, save_vision
+from worldmodels.vision.base import Posterior, VisionModel, build_vision, certain, load_vision, save_vision
 from worldmodels.vision.single_loss import SingleLossModel
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "VisionConfig",
     "VisionModel",
     "build_vision",
+    "certain",
     "load_vision",
     "register_vision",
     "save_vision",

@@ -1,13 +1,11 @@
 """A deterministic autoencoder: the baseline without any prior."""
 
-import math
-
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from worldmodels.registry import register_vision
-from worldmodels.vision.base import Posterior
+from worldmodels.vision.base import Posterior, certain
 from worldmodels.vision.networks import (
     FEATURES,
     ConvConfig,
@@ -19,15 +17,8 @@ from worldmodels.vision.networks import (
 )
 from worldmodels.vision.single_loss import SingleLossModel
 
-SIGMA = 0.05
-"""Standard deviation that a deterministic model reports: M's likelihood of a single point would have no bound."""
 MOMENTUM = 0.1
 """Weight of the newest batch in the running statistics."""
-
-
-def certain(mu: Float[Tensor, "b z"]) -> Posterior:
-    """The posterior of a model that knows only a point, with the smallest noise that M can learn from."""
-    return Posterior(mu, torch.full_like(mu, 2 * math.log(SIGMA)))
 
 
 class Standardiser(nn.Module):
@@ -70,6 +61,7 @@ class Autoencoder(SingleLossModel):
     """
 
     Config = ConvConfig
+    has_prior = False
     config: ConvConfig
 
     def __init__(self, config: ConvConfig) -> None:

@@ -1,5 +1,6 @@
 """What a model has to offer to be V."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,19 @@ class Posterior(NamedTuple):
     def sample(self, noise: Float[Tensor, "b z"]) -> Float[Tensor, "b z"]:
         """mu + sigma * noise."""
         return self.mu + torch.exp(0.5 * self.logvar) * noise
+
+
+SIGMA = 0.05
+"""Standard deviation that a deterministic model reports: M's likelihood of a single point would have no bound."""
+
+
+EXACT = -1000.0
+"""Log-variance of a latent without any noise."""
+
+
+def certain(mu: Float[Tensor, "b z"]) -> Posterior:
+    """The posterior of a model that knows only a point: the least noise that M needs to learn from."""
+    return Posterior(mu, torch.full_like(mu, 2 * math.log(SIGMA)))
 
 
 class VisionModel(nn.Module):

@@ -65,10 +65,60 @@ def decoder_layers(kind: str, latent_dim: int) -> tuple[nn.Linear, nn.Sequential
     )  # fmt: skip
 
 
-def draw(expand: nn.Linear, decoder: nn.Sequential, z: Float[Tensor, "b z"]) -> Float[Tensor, "b 3 64 64"]:
+def draw(expand: nn.Module, decoder: nn.Sequential, z: Float[Tensor, "b z"]) -> Float[Tensor, "b 3 64 64"]:
     """Images in 0..1 of latents."""
     size = 1 if isinstance(decoder[0], nn.ConvTranspose2d) else 4
-    return decoder(expand(z.to(expand.weight.dtype)).unflatten(1, (-1, size, size))).float()
+    dtype = next(expand.parameters()).dtype
+    return decoder(expand(z.to(dtype)).unflatten(1, (-1, size, size))).float()
+
+
+class Generator(nn.Module):
+    """The decoder with batch normalisation (over the flat features of the dense layer, too), as the lecture's GAN has.
+
+    Args:
+        kind: "transposed" or "upsample".
+        latent_dim: size of z.
+    """
+
+    def __init__(self, kind: str, latent_dim: int) -> None:
+        super().__init__()
+        dense, layers = decoder_layers(kind, latent_dim)
+        self.expand = nn.Sequential(dense, nn.BatchNorm1d(dense.out_features), nn.ReLU())
+        self.decoder = nn.Sequential()
+        for layer in layers:
+            if isinstance(layer, nn.ReLU):
+                self.decoder.append(nn.BatchNorm2d(self.decoder[-1].out_channels))  # type: ignore[arg-type]
+            self.decoder.append(layer)
+
+    def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b 3 64 64"]:
+        """Images in 0..1 of latents."""
+        return draw(self.expand, self.decoder, z)
+
+
+def discriminator_layers(dropout: float) -> nn.Sequential:
+    """A discriminator's view of images (B, 3, 64, 64): features (B, 1024)."""
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),     # (B, 32, 31, 31)
+        nn.Conv2d(32, 64, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),    # (B, 64, 14, 14)
+        nn.Conv2d(64, 128, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),   # (B, 128, 6, 6)
+        LastConvolution(128, 256, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),  # (B, 256, 2, 2)
+        nn.Flatten(),                                                       # (B, 1024)
+    )  # fmt: skip
+
+
+def patch_discriminator() -> nn.Sequential:
+    """A discriminator's log-odds for each of 6x6 overlapping patches of 22 pixels."""
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 4, 2), nn.LeakyReLU(0.2),    # (B, 32, 31, 31)
+        nn.Conv2d(32, 64, 4, 2), nn.LeakyReLU(0.2),   # (B, 64, 14, 14)
+        nn.Conv2d(64, 128, 4, 2), nn.LeakyReLU(0.2),  # (B, 128, 6, 6)
+        nn.Conv2d(128, 1, 1),                         # (B, 1, 6, 6)
+    )  # fmt: skip
+
+
+def signed(images: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, "b 3 64 64"]:
+    """Images of 0..1 in -1..1, as discriminators see them."""
+    return 2 * images - 1
 
 
 def squared_error(decoded: Float[Tensor, "b 3 64 64"], images: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, " b"]:

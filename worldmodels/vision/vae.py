@@ -86,15 +86,22 @@ class VAE(SingleLossModel):
     def loss(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:
         """Metrics averaged over frames; `loss` is what is minimised, in nats up to a constant."""
         images = as_images(frames, torch.float32)
-        posterior = self._encode(images)
         generator = torch.Generator(images.device).manual_seed(seed)
-        noise = torch.randn(posterior.mu.shape, generator=generator, device=images.device)
+        noise = torch.randn(len(images), self.latent_dim, generator=generator, device=images.device)
+        return self.elbo(images, noise)[0]
+
+    def elbo(
+        self, images: Float[Tensor, "b 3 64 64"], noise: Float[Tensor, "b z"]
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "b 3 64 64"]]:
+        """Metrics averaged over images, and the reconstructions that they are of."""
+        posterior = self._encode(images)
         decoded = draw(self.expand, self.decoder, posterior.sample(noise))
         reconstruction = squared_error(decoded, images)  # (B,)
         kl = kl_to_standard_normal(posterior)  # (B, Z)
-        return {
+        metrics = {
             "loss": (reconstruction + self.config.beta * floored(kl, self.config)).mean(),
             "reconstruction": reconstruction.mean(),
             "kl": kl.sum(1).mean(),
             "dead_dimensions": (kl.mean(0) < DEAD_NATS).sum(),
         }
+        return metrics, decoded
