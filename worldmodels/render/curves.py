@@ -84,7 +84,7 @@ def game_curves(entries: Sequence[Mapping[str, Any]], path: Path, steps: str = "
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
             axes.legend()
-        _save(figure, path)
+        save_figure(figure, path)
     return True
 
 
