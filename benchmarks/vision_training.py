@@ -22,7 +22,7 @@ from worldmodels.data.prefetch import prefetch
 from worldmodels.options import load_config
 from worldmodels.runs import Run
 from worldmodels.vision.train import VisionTraining
-from worldmodels.vision.vae import VAE
+from worldmodels.vision.vae import VAE, VAEConfig
 
 BATCH = 100
 
@@ -76,7 +76,7 @@ def main() -> None:
         staged = trainings(Path(folder))
         first = next(iter(staged.values()))
         frames = torch.from_numpy(first.rollouts.frames(slice(0, int(first.rollouts.starts[-1]))))
-        model = VAE(first.config).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model = VAE(VAEConfig(batch=BATCH)).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
         seconds: dict[str, list[float]] = {"plain": [], **{name: [] for name in staged}}
         for number in range(options.rounds + 1):  # the first round warms up

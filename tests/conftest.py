@@ -12,7 +12,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
-CHECKED = ("vision", "memory", "dream", "calibration.prediction", "controller", "noise", "world_model")
+CHECKED = ("vision", "image_gan", "memory", "dream", "calibration.prediction", "controller", "noise", "world_model")
 jaxtyping.install_import_hook([f"worldmodels.{name}" for name in CHECKED], "beartype.beartype")
 
 import pytest  # noqa: E402

@@ -13,6 +13,7 @@ from typing import Any
 import counting  # registers the counting game and the V that reads it
 import lance
 import numpy as np
+import small_gan
 import torch
 import torch._dynamo  # Adam's first step would import it, in every child anew
 
@@ -23,6 +24,7 @@ from worldmodels.collect import collect_rollouts, next_run
 from worldmodels.config import Config
 from worldmodels.evolution.history import History
 from worldmodels.evolution.train import train_controller
+from worldmodels.image_gan.train import train_image_gan
 from worldmodels.memory.train import train_memory
 from worldmodels.runs import Run
 from worldmodels.vision.train import train_vision
@@ -35,6 +37,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "real": lambda run: train_controller(run, "real"),
     "dream": lambda run: train_controller(run, "dream"),
     "iterate": lambda run: collect_rollouts(next_run(run, "real", run.folder / "next")),
+    "image_gan": train_image_gan,
 }
 
 ASIDE = (".lock", "clock.json", "resume.safetensors", "progress.json")
@@ -69,6 +72,7 @@ def _in_child(folder: Path, config: Config, stage: str, kill_at: int | None, mom
     torch.set_num_threads(1)
     worldmodels.collect.stage.FLUSH_ROWS = 15
     worldmodels.data.latents.CHUNK = 16
+    small_gan.make_small()
     count = 0
 
     def moment() -> None:

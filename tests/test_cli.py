@@ -18,6 +18,7 @@ from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig
 from worldmodels.errors import UserError
 from worldmodels.options import load_config, write_yaml
+from worldmodels.registry import BUILT_IN, vision_options
 from worldmodels.runs import Run, stored_options
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -164,6 +165,29 @@ def test_an_unknown_vision_model_is_refused_and_can_be_mended(
     call("collect_rollouts", "--run", run, "--config", tiny)
     assert_refused(call("train_vision", "--run", run, "--vision.model", "gan2"), "There is no vision model gan2")
     assert call("train_vision", "--run", run, "--vision.model", "counter").status == 0
+
+
+@pytest.mark.parametrize("model", BUILT_IN)
+def test_help_lists_the_options_of_the_chosen_vision_model(call: Callable[..., Said], model: str) -> None:
+    helped = call("train_vision", "--run", "x", "--vision.model", model, "--help").out
+    others = {field.name for name in BUILT_IN for field in dataclasses.fields(vision_options(name))}
+    own = {field.name for field in dataclasses.fields(vision_options(model))}
+    shown = {name for name in others if f"--vision.{name.replace('_', '-')} " in helped}
+    assert shown == own
+
+
+def test_an_option_of_another_vision_model_is_refused(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:
+    common = ("train_vision", "--run", tmp_path / "run", "--config", tiny, "--vision.model", "autoencoder")
+    assert_refused(call(*common, "--vision.beta", 2), "There is no option --vision.beta")
+
+
+def test_a_run_that_was_begun_with_another_vision_model_is_refused_by_its_name(
+    call: Callable[..., Said], tiny: Path, tmp_path: Path
+) -> None:
+    call("collect_rollouts", "--run", tmp_path / "run", "--config", tiny)
+    call("train_vision", "--run", tmp_path / "run")
+    said = call("train_vision", "--run", tmp_path / "run", "--vision.model", "vae")
+    assert_refused(said, "vision.model = counter, and vae is asked for")
 
 
 def test_a_device_that_is_not_there_is_refused(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A stage that is killed at any moment and called again leaves exactly what an undisturbed one leaves."""
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 from counting import tiny_config
 from killing import contents, run_stage
+
+from worldmodels.registry import BUILT_IN
 
 CONFIG = tiny_config()
 FOLDERS = {
@@ -76,12 +79,12 @@ def test_a_stage_that_is_killed_again_and_again_gets_there(
     assert left(killed, "real") == left(root / "run", "real")
 
 
-@pytest.mark.parametrize("kill_at", [7, 11])
-def test_the_papers_vae_resumes_to_the_same_bytes(
-    kill_at: int, finished: tuple[Path, dict[str, int]], tmp_path: Path
+@pytest.mark.parametrize(("model", "kill_at"), [*zip(BUILT_IN, itertools.cycle([7, 11]), strict=False)])
+def test_every_vision_model_resumes_to_the_same_bytes(
+    model: str, kill_at: int, finished: tuple[Path, dict[str, int]], tmp_path: Path
 ) -> None:
     root, _ = finished
-    config = replace(CONFIG, vision=replace(CONFIG.vision, model="vae"))
+    config = replace(CONFIG, vision=replace(CONFIG.vision, model=model))
     for name in ("straight", "killed"):
         shutil.copytree(root / "before vision", tmp_path / name)
     run_stage(tmp_path / "straight", config, "vision")

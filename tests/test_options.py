@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from worldmodels.config import CollectConfig, Config, ControllerConfig, MemoryConfig, TaskConfig
 from worldmodels.errors import UserError
 from worldmodels.options import CONFIGS, completed, identity, load_config, read_yaml, to_dict, typed, write_yaml
+from worldmodels.registry import BUILT_IN, vision_options
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -79,10 +80,35 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path, text: str, key: str, n
     assert f"did you mean `{near}" in sentence
 
 
+def test_a_vision_model_has_options_of_its_own(tmp_path: Path) -> None:
+    config = load_config([write(tmp_path, "c", "vision: {model: autoencoder, decoder: upsample}")])
+    assert config.vision == vision_options("autoencoder")(model="autoencoder", decoder="upsample")
+    assert load_config([write(tmp_path, "again", write_yaml(config))]) == config
+    sentence = refusal(write(tmp_path, "c", "vision: {model: autoencoder, beta: 2}"))
+    assert "vision: there is no option `beta`; did you mean `batch`?" in sentence
+
+
+def test_a_file_that_names_another_vision_model_leaves_the_other_ones_options_behind(tmp_path: Path) -> None:
+    below = write(tmp_path, "below", "vision: {beta: 2, batch: 7, decoder: upsample}")
+    above = write(tmp_path, "above", "vision: {model: autoencoder, steps: 5}")
+    vision = load_config([below, above]).vision
+    assert to_dict(vision) == to_dict(load_config([above]).vision) | {"batch": 7, "decoder": "upsample"}
+    wrong = write(tmp_path, "wrong", "vision: {kl_floor: 1}")
+    with pytest.raises(UserError, match=r"wrong\.yaml: vision: there is no option `kl_floor`"):
+        load_config([above, wrong])
+
+
+def test_an_unknown_vision_model_in_a_file_is_refused(tmp_path: Path) -> None:
+    assert "There is no vision model vea: the known ones are vae," in refusal(
+        write(tmp_path, "c", "vision: {model: vea}")
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [
         ("seed: 0", "seed"),
+        ("vision: {beta: -1}", "vision.beta"),
         ("seed: one", "seed"),
         ("vision: {steps: -3}", "vision.steps"),
         ("vision: {steps: 2.5}", "vision.steps"),
@@ -215,6 +241,7 @@ def test_every_option_is_read_by_the_package() -> None:
     source = "\n".join(p.read_text() for p in package.rglob("*.py") if p.name != "config.py")
     source += "\n".join(p.read_text() for p in (CONFIGS.parent / "scripts").glob("*.py"))
     kinds = [hint for hint in typing.get_type_hints(Config).values() if dataclasses.is_dataclass(hint)]
+    kinds += [vision_options(name) for name in BUILT_IN]
     names = itertools.chain.from_iterable(dataclasses.fields(kind) for kind in [*kinds, ControllerConfig])
     unread = sorted({field.name for field in names if f".{field.name}" not in source})
     assert unread == []

@@ -186,6 +186,7 @@ def load_agent(folder: Path) -> Agent:
 def _check_sizes(agent: Agent, folder: Path) -> None:
     sizes = {
         "V and M disagree on the size of z": (agent.vision.latent_dim, agent.memory.latent_dim),
+        "V and M disagree on the values that z takes": (agent.vision.levels or 0, agent.memory.levels or 0),
         "M and its dreams' starts disagree on the size of z": (agent.memory.latent_dim, agent.starts.mu.shape[1]),
         "M and its dreams' starts disagree on the size of h": (agent.memory.config.hidden, agent.starts.h.shape[1]),
         "M and the game disagree on the size of an action": (agent.memory.action_dim, agent.squash.dim),
@@ -211,7 +212,7 @@ def blank_agent(run: Run, config: ControllerConfig) -> Agent:
     memory, starts = trained_memory(run)
     if config.memory == "untrained":
         torch.manual_seed(torch_seed(run.config.seed, "memory/untrained"))
-        memory = MDNRNN(memory.config, memory.latent_dim, memory.action_dim).eval()
+        memory = MDNRNN(memory.config, memory.latent_dim, memory.action_dim, memory.levels).eval()
         starts = Starts(*(tensor[:0] for tensor in starts))
     squash = typed(Squash, run.rollouts.summary()["squash"], str(run.rollouts.folder))
     blank = Agent(run.config.task, squash, vision, memory, starts, config, np.zeros(0, np.float32))

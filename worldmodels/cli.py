@@ -82,6 +82,8 @@ def _parse_and_call(
     folder = look.run or (DEFAULT_RUNS / look.checkpoint.name if look.checkpoint else None)
     base |= stored_options(folder) if folder else {}
     config = load_config(look.config, base) if look.config or base else load_config(["car_racing"])
+    if look.model is not None:
+        config = dataclasses.replace(config, vision=dataclasses.replace(config.vision, model=look.model))
     required = {} if folder is None else {"default": folder}
     fields: list[Any] = [
         ("run", Annotated[Path, tyro.conf.arg(help=RUN_HELP)], dataclasses.field(**required)),
@@ -89,7 +91,7 @@ def _parse_and_call(
     ]
     for name, (kind, default, text) in extras.items():
         fields.append((name, Annotated[kind, tyro.conf.arg(help=text)], default))
-    known = {field.name: field.type for field in dataclasses.fields(Config)}
+    known = {field.name: field.type for field in dataclasses.fields(Config)} | {"vision": type(config.vision)}
     for name in sections:
         fields.append((name, known[name], dataclasses.field(default_factory=partial(getattr, config, name))))
     description = " ".join((stage.__doc__ or "").split("\n\n")[0].split())
@@ -131,9 +133,10 @@ def to_plain(value: Any) -> Any:
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
-    """The run, checkpoint and config files among the arguments: they decide the defaults of all other options."""
+    """The run, checkpoint, config files and vision model among the arguments: they decide what options there are."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--run", type=Path, nargs="?")
     parser.add_argument("--checkpoint", type=Path, nargs="?")
     parser.add_argument("--config", nargs="*", default=[])
+    parser.add_argument("--vision.model", dest="model", nargs="?")
     return parser.parse_known_args(arguments)[0]

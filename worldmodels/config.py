@@ -88,10 +88,11 @@ class CollectConfig:
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """Stage 2: V, which turns a frame into a latent."""
+    """Stage 2: V, which turns a frame into a latent. These options every model reads; most models add their own."""
 
     model: str = "vae"
-    """Registered name of the model."""
+    """Registered name of the model: vae, autoencoder, gan, vae_gan, bigan, fsq, or one from another package. `--help`
+    beside `--vision.model NAME` lists the options of that model."""
     latent_dim: Count = 32
     """Size of the latent z."""
     steps: Count = 10_000
@@ -99,11 +100,7 @@ class VisionConfig:
     batch: Count = 100
     """Frames a step."""
     learning_rate: Positive = 1e-4
-    """Step size of Adam."""
-    beta: NonNegative = 1.0
-    """Weight of the KL term."""
-    kl_floor: NonNegative = 0.5
-    """Free nats a latent dimension: a frame's total KL counts only above `kl_floor * latent_dim`."""
+    """Step size of the optimiser."""
     validation_fraction: Fraction = 0.1
     """Share of the episodes held out for validation."""
     validate_every: Annotated[Count, ANYTIME] = 500
@@ -268,6 +265,24 @@ class RenderConfig:
 
 
 @dataclass(frozen=True)
+class ImageGANConfig:
+    """The lecture's GAN of 28x28 digits, which is no part of an agent."""
+
+    iterations: Annotated[Count, ANYTIME] = 2000
+    """Steps of the generator; a larger number later goes on where the training stopped."""
+    batch: Annotated[int, Field(ge=2)] = 64
+    """Real images, and as many fakes, a step."""
+    discriminator_every: Count = 1
+    """Train the discriminator in every so many iterations only: with a large number, modes collapse."""
+    discriminator_learning_rate: Positive = 8e-4
+    """Step size of the discriminator's RMSprop."""
+    generator_learning_rate: Positive = 4e-4
+    """Step size of the generator's RMSprop."""
+    validate_every: Annotated[Count, ANYTIME] = 100
+    """Iterations between pictures, measures of variety, and checkpoints."""
+
+
+@dataclass(frozen=True)
 class ComputeConfig:
     """Where and how things are computed; never changes what is computed, only its speed and rounding."""
 
@@ -302,4 +317,11 @@ class Config:
     render: RenderConfig = field(default_factory=RenderConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
+    image_gan: ImageGANConfig = field(default_factory=ImageGANConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+    def __post_init__(self) -> None:
+        """Give V's options the form that its model reads."""
+        from worldmodels.registry import complete  # which needs this module
+
+        object.__setattr__(self, "vision", complete(self.vision))

@@ -7,13 +7,14 @@ import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from worldmodels.config import ANYTIME, Config, ControllerConfig
+from worldmodels.config import ANYTIME, Config, ControllerConfig, VisionConfig
 from worldmodels.errors import UserError
+from worldmodels.registry import vision_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 """Folder of the presets that can be named without a path."""
@@ -31,9 +32,24 @@ def load_config(files: Sequence[str | Path], base: Mapping[str, Any] | None = No
     for file in files:
         path = find_config(file)
         layer = read_yaml(path)
-        check_keys(layer, str(path))
-        merged = merge(merged, layer)
+        below, merged = merged, merge(merged, layer)
+        kind = _vision_kind(merged)
+        check_keys(layer, str(path), chosen={VisionConfig: kind})
+        if kind is not _vision_kind(below):
+            _forget_other_models(merged, layer, kind)
     return validate(merged, " + ".join(str(file) for file in files) or "the options")
+
+
+def _vision_kind(options: Mapping[str, Any]) -> type[VisionConfig]:
+    """The dataclass of the options that the chosen vision model reads."""
+    section = options.get("vision")
+    return vision_options(str((section if isinstance(section, Mapping) else {}).get("model", VisionConfig.model)))
+
+
+def _forget_other_models(merged: dict[str, Any], layer: Mapping[str, Any], kind: type[VisionConfig]) -> None:
+    """Where a file names another model than those below it, the options that only theirs reads do not count."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    merged["vision"] = {k: v for k, v in merged["vision"].items() if k in known or k in layer["vision"]}
 
 
 def find_config(name: str | Path) -> Path:
@@ -87,8 +103,12 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def check_keys(layer: Any, where: str, kind: Any = Config) -> None:
-    """Raise UserError for the first key of a nested mapping that the options of type `kind` do not have."""
+def check_keys(layer: Any, where: str, kind: Any = Config, chosen: Mapping[Any, Any] | None = None) -> None:
+    """Raise UserError for the first key of a nested mapping that the options of type `kind` do not have.
+
+    `chosen` says which dataclass stands in another's place (that of the vision model in `VisionConfig`'s).
+    """
+    kind = (chosen or {}).get(kind, kind) if isinstance(kind, type) else kind
     if typing.get_origin(kind) is dict and isinstance(layer, Mapping):
         for name, entry in layer.items():
             check_keys(entry, f"{where}: {name}", typing.get_args(kind)[1])
@@ -99,29 +119,34 @@ def check_keys(layer: Any, where: str, kind: Any = Config) -> None:
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)
             raise UserError(f"{where}: there is no option `{key}`; did you mean `{near[0]}`?")
-        check_keys(value, f"{where}: {key}", hints[key])
+        check_keys(value, f"{where}: {key}", hints[key], chosen)
 
 
 _ADAPTER: TypeAdapter[Config] = TypeAdapter(Config)
 
 
 def typed(kind: type[Section], options: Mapping[str, Any], where: str) -> Section:
-    """One section's dataclass from plain data, checked like `load_config` checks."""
+    """One section's dataclass from plain data, checked like `load_config` checks; V's is that of the model named."""
+    if kind is VisionConfig:
+        kind = cast(type[Section], _vision_kind({"vision": options}))
     check_keys(options, where, kind)
     return _checked(TypeAdapter(kind), options, where)
 
 
 def validate(options: Mapping[str, Any], where: str) -> Config:
     """The typed options of a nested mapping; types and ranges are checked."""
+    if isinstance(section := options.get("vision"), Mapping):
+        adapter = TypeAdapter(_vision_kind(options))
+        options = {**options, "vision": _checked(adapter, section, where, ["vision"])}
     return _checked(_ADAPTER, options, where)
 
 
-def _checked(adapter: TypeAdapter[Section], options: Mapping[str, Any], where: str) -> Section:
+def _checked(adapter: TypeAdapter[Section], options: Mapping[str, Any], where: str, at: Sequence[str] = ()) -> Section:
     try:
         return adapter.validate_python(options)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in (*at, *first["loc"]))
         reason = first["msg"][0].lower() + first["msg"][1:]
         raise UserError(f"{where}: {key}: {reason}, but it is {first['input']!r}.") from error
 
@@ -153,7 +178,8 @@ def completed(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str
     for name in kinds.keys() & asked.keys():
         section = asked[name]
         if isinstance(section, Mapping) and isinstance(recorded.get(name), Mapping):
-            defaults = to_dict(kinds[name]())
+            kind = _vision_kind(recorded) if name == "vision" else kinds[name]
+            defaults = to_dict(kind())
             whole[name] = {key: defaults[key] for key in section if key in defaults} | dict(recorded[name])
     return whole
 

@@ -197,9 +197,9 @@ class Stage:
 
 
 def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """The first place at which two nested options differ: its dotted key and both values."""
+    """The first place at which two nested options differ, if possible one that both have: its key and both values."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for name in sorted({*old, *new}):
+        for name in sorted({*old, *new}, key=lambda name: (name not in old or name not in new, name)):
             here = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
             if here:
                 return here
@@ -282,6 +282,11 @@ class Run:
     def comparison(self) -> Stage:
         """Several models in V's place."""
         return self.stage("comparison", "The comparison", "scripts/compare_vision.py")
+
+    @property
+    def image_gan(self) -> Stage:
+        """The lecture's GAN of digits, beside the stages of an agent."""
+        return self.stage("image_gan", "The image GAN", "scripts/train_image_gan.py")
 
     def made_from(self, **options: Any) -> dict[str, Any]:
         """Options that decide a stage's result: its own, with the game and the run's seed."""

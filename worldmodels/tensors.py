@@ -64,10 +64,13 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer") -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Put back what `optimizer_tensors` gave, laid out in memory as the parameters are: fused optimisers take it so."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(prefix + "."):
             index, key = name.removeprefix(prefix + ".").split(".")
+            if tensor.shape == (parameter := parameters[int(index)]).shape:
+                tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
             states.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

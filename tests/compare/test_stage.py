@@ -16,12 +16,16 @@ from worldmodels.errors import UserError
 from worldmodels.runs import Run, share_stage
 from worldmodels.vision import register_vision
 from worldmodels.vision.base import Posterior
-from worldmodels.vision.vae import VAE
+from worldmodels.vision.vae import VAE, VAEConfig
 
 
 @register_vision("sightless")
 class Sightless(VAE):
     """It learns as the VAE does, and then does not encode."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__(config)
+        self.encodes = False
 
     def encode(self, frames: Tensor) -> Posterior:
         raise UserError("A sightless model cannot be V.")

@@ -4,7 +4,13 @@ import pytest
 import torch
 from scipy import stats
 
-from worldmodels.memory.baselines import fit_mixture, no_change_nll, no_memory_nll
+from worldmodels.memory.baselines import (
+    fit_mixture,
+    no_change_code_nll,
+    no_change_nll,
+    no_memory_code_nll,
+    no_memory_nll,
+)
 from worldmodels.memory.mixture import LOG_SIGMA_RANGE
 
 
@@ -43,3 +49,22 @@ def test_no_memory_of_a_gaussian_is_its_entropy() -> None:
 
 def test_a_constant_dimension_does_not_break_the_fit() -> None:
     assert math.isfinite(no_memory_nll(torch.ones(100, 1), torch.ones(10, 1), components=5))
+
+
+def test_codes_that_stay_are_predicted_by_no_change() -> None:
+    torch.manual_seed(0)
+    code = torch.randint(4, (4000, 2))
+    stays = torch.rand(4000, 2) < torch.tensor([0.9, 0.25])
+    following = torch.where(stays, code, (code + torch.randint(1, 4, (4000, 2))) % 4)
+    entropy = [-(p * math.log(p) + (1 - p) * math.log((1 - p) / 3)) for p in (0.9, 0.25)]
+    half = slice(2000), slice(2000, 4000)
+    found = no_change_code_nll(code[half[0]], following[half[0]], code[half[1]], following[half[1]], 4)
+    assert found == pytest.approx(sum(entropy) / 2, abs=0.03)
+
+
+def test_codes_without_memory_have_the_entropy_of_their_frequencies() -> None:
+    torch.manual_seed(0)
+    chance = torch.tensor([0.5, 0.25, 0.25, 0.0])
+    code = torch.multinomial(chance, 8000, replacement=True)[:, None]
+    assert no_memory_code_nll(code[:4000], code[4000:], 4) == pytest.approx(1.5 * math.log(2), abs=0.03)
+    assert math.isfinite(no_memory_code_nll(code[:4000], torch.full((1, 1), 3), 4))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from worldmodels.config import Config, ControllerConfig, TaskConfig
 from worldmodels.errors import UserError
-from worldmodels.render.curves import controller_curves, memory_curves, vision_curves
+from worldmodels.render.curves import controller_curves, game_curves, memory_curves, vision_curves
 from worldmodels.render.report import write_report
 from worldmodels.render.summary import duration
 from worldmodels.runs import Run
@@ -138,6 +138,19 @@ def test_controller_curve_of_few_generations(tmp_path, count, world):
     with Image.open(tmp_path / "c.png") as picture:
         assert picture.width > 1000
         assert np.asarray(picture).std() > 5
+
+
+def test_a_game_between_networks_is_drawn_and_its_signs_are_told(run):
+    names = ("loss_generator", "loss_discriminator", "accuracy_real", "accuracy_fake", "spread", "recall", "coverage")
+    entries = metrics("loss", *names)
+    entries[-1] |= {"validation/spread": 0.1}
+    write_lines(run.vision.folder / "metrics.jsonl", entries)
+    write_report(run)
+    assert (run.folder / "report" / "game.png").exists()
+    text = (run.folder / "report" / "report.md").read_text()
+    assert "game.png" in text
+    assert "Mode collapse at step 19" in text
+    assert not game_curves(metrics("loss"), run.folder / "none.png")
 
 
 def test_metrics_of_an_unknown_vision_model_are_drawn(tmp_path):

@@ -20,8 +20,8 @@ def test_a_saved_model_comes_back_in_evaluation_mode(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"no vision model gan.*: the known ones are .*counter.*vae"):
-        build_vision(VisionConfig(model="gan"))
+    with pytest.raises(UserError, match=r"no vision model vea: the known ones are vae, .*counter.*entry point"):
+        build_vision(VisionConfig(model="vea"))
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:

@@ -3,26 +3,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from patches import pictures
 from torch import distributions as D
 
-from worldmodels.config import VisionConfig
 from worldmodels.vision import Posterior
-from worldmodels.vision.vae import VAE, kl_to_standard_normal
+from worldmodels.vision.vae import VAE, VAEConfig, kl_to_standard_normal
 
 PIXELS = 64 * 64 * 3
 
 
 def vae(**options: object) -> VAE:
     torch.manual_seed(1)
-    return VAE(VisionConfig(**options))
-
-
-def pictures(count: int, seed: int = 0) -> Tensor:
-    """Smooth random frames, easy to learn."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
-    return torch.from_numpy(coarse.repeat(16, 1).repeat(16, 2))
+    return VAE(VAEConfig(**options))
 
 
 def constant_vae(mu: float, logvar: float, grey: float, **options: object) -> VAE:
@@ -127,6 +119,26 @@ def test_the_floor_is_on_the_total_kl_of_each_frame() -> None:
     floored = torch.maximum(kl, torch.tensor(floor)).mean().item()
     assert floored > max(floor, kl.mean().item()) * 1.01  # the frames lie on both sides of the floor
     assert (metrics["loss"] - metrics["reconstruction"]).item() == pytest.approx(floored, rel=1e-2)
+
+
+def test_a_floor_on_each_dimension_is_on_its_average_over_the_batch() -> None:
+    model, frames = vae(latent_dim=4, kl_floor=0.7, floor_on="dimension"), pictures(6)
+    with torch.no_grad():
+        model.mu.bias[:2] = 3.0
+    kl = kl_to_standard_normal(model.encode(frames)).mean(0)
+    assert kl[:2].min() > 0.7 > kl[2:].max()
+    metrics = model.loss(frames, seed=1)
+    expected = (kl[:2].sum() + 2 * 0.7).item()
+    assert (metrics["loss"] - metrics["reconstruction"]).item() == pytest.approx(expected, rel=1e-3)
+    metrics["loss"].backward()
+    assert model.logvar.bias.grad is not None
+
+
+def test_the_decoder_can_upsample_instead() -> None:
+    model, frames = vae(latent_dim=8, learning_rate=1e-3, decoder="upsample"), pictures(4)
+    assert not any(isinstance(layer, torch.nn.ConvTranspose2d) for layer in model.modules())
+    losses = [model.training_step(frames, seed=step)["loss"].item() for step in range(25)]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 @pytest.mark.parametrize(("floor", "pulls"), [(0.1, True), (10.0, False)])

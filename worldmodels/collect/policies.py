@@ -95,7 +95,7 @@ class RandomAgent:
         generator = torch.Generator().manual_seed(torch_seed(seed, "collect/random agent"))
         spread = MAX_STANDARD_DEVIATION * float(torch.rand((), generator=generator))
         vision = build_vision(config.vision).eval()
-        memory = MDNRNN(config.memory, vision.latent_dim, squash.dim).eval()
+        memory = MDNRNN(config.memory, vision.latent_dim, squash.dim, vision.levels).eval()
         form = LinearController(vision.latent_dim + config.memory.hidden, squash.dim, bias=True)
         with torch.no_grad():
             for parameter in (*vision.parameters(), *(p for p in memory.parameters() if p.requires_grad)):

@@ -70,7 +70,15 @@ class Latents:
 
 
 def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
-    """Encode the run's rollouts with its V, once; goes on where it was interrupted."""
+    """Encode the run's rollouts with its V, once; goes on where it was interrupted.
+
+    Raises UserError if the model does not encode.
+    """
+    if not vision.encodes:
+        raise UserError(
+            f"This {vision.config.model} has no encoder, so it cannot be V in an agent: "
+            "train one with an encoder (a gan with vision.inversion above 0), or choose another vision.model."
+        )
     stage = run.latents
     needs = [run.rollouts, run.vision]
     with stage.begin(run.made_from(), needs):

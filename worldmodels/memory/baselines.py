@@ -3,7 +3,8 @@
 import math
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldmodels.memory.mixture import LOG_SIGMA_RANGE, Mixture, negative_log_likelihood
@@ -28,6 +29,25 @@ def no_memory_nll(following: Float[Tensor, "n z"], following_test: Float[Tensor,
     """Nats a dimension of a mixture for each dimension that ignores the past, on the test latents."""
     mixture = fit_mixture(following, components)
     return float(negative_log_likelihood(mixture, following_test).mean())
+
+
+def no_change_code_nll(
+    code: Int[Tensor, "n z"],
+    following: Int[Tensor, "n z"],
+    code_test: Int[Tensor, "m z"],
+    following_test: Int[Tensor, "m z"],
+    levels: int,
+) -> float:
+    """Nats a dimension of "the code stays": each dimension's chance that it does, all other codes alike."""
+    stays = ((code == following).sum(0) + 1) / (len(code) + 2)  # (Z,), Laplace's rule
+    chance = torch.where(code_test == following_test, stays, (1 - stays) / (levels - 1))
+    return float(-chance.log().mean())
+
+
+def no_memory_code_nll(following: Int[Tensor, "n z"], following_test: Int[Tensor, "m z"], levels: int) -> float:
+    """Nats a dimension of how often each dimension takes each code, on the test latents."""
+    share = (F.one_hot(following, levels).sum(0) + 1) / (len(following) + levels)  # (Z, L)
+    return float(-share.log().T.gather(0, following_test).mean())
 
 
 def fit_mixture(z: Float[Tensor, "n z"], components: int) -> Mixture:

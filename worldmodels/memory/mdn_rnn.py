@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from worldmodels.config import MemoryConfig
 from worldmodels.errors import UserError
-from worldmodels.memory.mixture import Mixture, mixture_from, negative_log_likelihood
+from worldmodels.memory.heads import head_for
+from worldmodels.memory.mixture import Mixture
 from worldmodels.tensors import load_tensors, load_weights, save_tensors
 
 
@@ -52,15 +53,17 @@ class MDNRNN(nn.Module):
     Args:
         config: its sizes and heads.
         latent_dim, action_dim: sizes of z and of an action.
+        levels: how many values each dimension of z takes; None if it is continuous.
     """
 
-    def __init__(self, config: MemoryConfig, latent_dim: int, action_dim: int) -> None:
+    def __init__(self, config: MemoryConfig, latent_dim: int, action_dim: int, levels: int | None = None) -> None:
         super().__init__()
-        self.config, self.latent_dim, self.action_dim = config, latent_dim, action_dim
+        self.config, self.latent_dim, self.action_dim, self.levels = config, latent_dim, action_dim, levels
+        self.output = head_for(latent_dim, config.mixtures, levels)
         hidden = config.hidden
         self.lstm = nn.LSTM(latent_dim + action_dim + config.restart_input, hidden, batch_first=True)
         heads = config.reward_head + config.done_head
-        self.head = nn.Linear(hidden, 3 * latent_dim * config.mixtures + heads)
+        self.head = nn.Linear(hidden, self.output.width + heads)
         self._initialise()
 
     @property
@@ -115,20 +118,21 @@ class MDNRNN(nn.Module):
     def predict(self, hidden: Float[Tensor, "*b h"]) -> Prediction:
         """The heads on hidden states."""
         outputs = self.head(hidden).float()  # mixtures are float32, whatever the network computes in
-        size = 3 * self.latent_dim * self.config.mixtures
+        size = self.output.width
         heads = list(outputs[..., size:].unbind(-1))
         reward = heads.pop(0) if self.config.reward_head else None
         done = heads.pop(0) if self.config.done_head else None
-        return Prediction(mixture_from(outputs[..., :size], self.latent_dim), reward, done)
+        return Prediction(self.output.mixture(outputs[..., :size]), reward, done)
 
     def loss(self, batch: Sequences, state: State) -> tuple[Tensor, dict[str, Tensor], State]:
         """What training minimises, its parts, and the state after the batch.
 
-        `nll` is the mean negative log-likelihood in nats of a dimension of the next latent; `reward` a mean squared
-        error; `done` a binary cross-entropy in nats a step, the ends weighted by `done_weight`.
+        `nll` is the mean negative log-likelihood in nats of a dimension of the next latent, for codes their
+        cross-entropy; `reward` a mean squared error; `done` a binary cross-entropy in nats a step, the ends weighted by
+        `done_weight`.
         """
         prediction, state = self(batch.z[:, :-1], batch.action, batch.restart, state)
-        nll = negative_log_likelihood(prediction.mixture, batch.z[:, 1:]).mean(-1)
+        nll = self.output.nll(prediction.mixture, batch.z[:, 1:]).mean(-1)
         parts = {"nll": _mean(nll, batch.has_next)}
         total = parts["nll"]
         if prediction.reward is not None:
@@ -150,6 +154,7 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
 def save_memory(path: Path, model: MDNRNN, **metadata: Any) -> None:
     """Write M's weights and sizes; its options are kept by whoever keeps the file."""
     sizes = {"latent_dim": model.latent_dim, "action_dim": model.action_dim}
+    sizes |= {} if model.levels is None else {"levels": model.levels}
     weights = {name: tensor for name, tensor in model.state_dict().items() if name != ZERO_BIAS}
     save_tensors(path, weights, **sizes, **metadata)
 
@@ -161,12 +166,15 @@ def load_memory(path: Path, config: MemoryConfig) -> MDNRNN:
     latent_dim, action_dim = (size if isinstance(size, int) and 0 < size <= MAX_SIZE else 0 for size in sizes)
     if not latent_dim or not action_dim:
         raise UserError(f"{path} does not hold an M: it says nothing sensible about the sizes of z and of an action.")
-    model = MDNRNN(config, latent_dim, action_dim)
+    levels = metadata.get("levels")
+    if levels is not None and not (isinstance(levels, int) and 1 < levels <= MAX_SIZE):
+        raise UserError(f"{path} does not hold an M: it speaks of codes of {levels} values.")
+    model = MDNRNN(config, latent_dim, action_dim, levels)
     load_weights(model, tensors | {ZERO_BIAS: model.state_dict()[ZERO_BIAS]}, path)
     return model.eval()
 
 
 MAX_SIZE = 4096
-"""A file that asks for a larger z or action is damaged."""
+"""A file that asks for a larger z or action, or for more codes, is damaged."""
 ZERO_BIAS = "lstm.bias_hh_l0"
 """torch's second bias vector, which is held at zero and not saved."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from worldmodels.memory.heads import CodeHead
 from worldmodels.memory.mdn_rnn import MDNRNN
 
 BLOCK = 64
@@ -44,6 +45,9 @@ class Stepper:
         self.hidden, self.latent_dim = memory.config.hidden, memory.latent_dim
         self._gates, self._gates_bias = self._lay_out_gates()
         self._heads, self._heads_bias = self._lay_out_heads()
+        # components of codes do not depend on what M remembers: (K, 1) each
+        fixed = memory.output.fixed if isinstance(memory.output, CodeHead) else ()
+        self._fixed = [values[:, None].to(self._heads.device) for values in fixed]
 
     def _lay_out_gates(self) -> tuple[Tensor, Tensor]:
         """Weights (H + I, 4 H) for rows [h, z, a, restart, zeros], and their bias."""
@@ -55,10 +59,10 @@ class Stepper:
         return weight.t().contiguous().to(self.precision), joint[:, -1].to(self.precision)
 
     def _lay_out_heads(self) -> tuple[Tensor, Tensor]:
-        """Weights (H, 3 K Z + heads) and their bias, components before dimensions."""
+        """Weights (H, parts K Z + heads) and their bias, components before dimensions."""
         joint = torch.cat([self.memory.head.weight, self.memory.head.bias[:, None]], 1).detach()
-        size = 3 * self.latent_dim * self.memory.config.mixtures
-        mixture = joint[:size].unflatten(0, (3, self.latent_dim, -1)).transpose(1, 2).flatten(0, 2)
+        size, parts = self.memory.output.width, self.memory.output.parts
+        mixture = joint[:size].unflatten(0, (parts, self.latent_dim, -1)).transpose(1, 2).flatten(0, 2)
         joint = torch.cat([mixture, joint[size:]])
         return joint[:, :-1].t().contiguous().to(self.precision), joint[:, -1].contiguous().to(self.precision)
 
@@ -80,8 +84,9 @@ class Stepper:
     def expect(self, h: Float[Tensor, "b h"]) -> Expected:
         """The heads on hidden states."""
         outputs = self._product([h], self._heads, self._heads_bias)
-        size = 3 * self.latent_dim * self.memory.config.mixtures
-        logits, mean, log_sigma = outputs[:, :size].unflatten(1, (3, -1, self.latent_dim)).unbind(1)
+        size, parts = self.memory.output.width, self.memory.output.parts
+        learned = list(outputs[:, :size].unflatten(1, (parts, -1, self.latent_dim)).unbind(1))
+        logits, mean, log_sigma = learned + [fixed.expand_as(learned[0]) for fixed in self._fixed]
         heads = list(outputs[:, size:].unbind(1))
         reward = heads.pop(0) if self.memory.config.reward_head else None
         done = heads.pop(0) if self.memory.config.done_head else None

@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from worldmodels.codes import nearest_code
 from worldmodels.config import MemoryConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import split_episodes
 from worldmodels.errors import UserError
-from worldmodels.memory.baselines import no_change_nll, no_memory_nll
+from worldmodels.memory.baselines import no_change_code_nll, no_change_nll, no_memory_code_nll, no_memory_nll
+from worldmodels.memory.heads import CodeHead, Head
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State, load_memory, save_memory
 from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
@@ -41,7 +43,8 @@ def train_memory(run: Run) -> None:
         UserError: an earlier stage is missing, the stage was begun with other options, or the loss stopped being a
             number.
     """
-    latents = encode_rollouts(run, trained_vision(run))
+    vision = trained_vision(run)
+    latents = encode_rollouts(run, vision)
     config = run.config.memory
     for number in range(config.members):
         stage = run.member(number)
@@ -49,14 +52,20 @@ def train_memory(run: Run) -> None:
         with stage.begin(run.made_from(memory=identity(config), **which), [run.latents]):
             if stage.done is None:
                 fraction = run.vision.options()["vision"]["validation_fraction"]
-                _Training(run, number, latents, *split_episodes(len(latents), fraction)).run()
+                _Training(run, number, latents, vision.levels, *split_episodes(len(latents), fraction)).run()
 
 
 class _Training:
     """The training of one member. What it is measured on, and where its dreams begin, is the same for all members."""
 
     def __init__(
-        self, run: Run, member: int, latents: Latents, training: NDArray[np.int64], validation: NDArray[np.int64]
+        self,
+        run: Run,
+        member: int,
+        latents: Latents,
+        levels: int | None,
+        training: NDArray[np.int64],
+        validation: NDArray[np.int64],
     ) -> None:
         self.stage, self.config, self.latents = run.member(member), run.config.memory, latents
         config, self.seed = self.config, run.config.seed
@@ -65,7 +74,7 @@ class _Training:
         self.device = pick_device(run.config.compute)
         self.precision = pick_precision(run.config.compute, self.device)
         torch.manual_seed(torch_seed(self.own_seed, "memory/weights"))
-        self.model = MDNRNN(config, latents.latent_dim, latents.action_dim).to(self.device)
+        self.model = MDNRNN(config, latents.latent_dim, latents.action_dim, levels).to(self.device)
         self.optimizer = torch.optim.Adam((p for p in self.model.parameters() if p.requires_grad), fused=True)
         self.state = self.model.initial_state(config.batch)
         self.step, self.best = 0, math.inf
@@ -155,7 +164,7 @@ class _Training:
             gather_starts(self.latents, model, self.training, self.config.start_states, self.seed),
         )
         _, metadata = load_tensors(self.stage.folder / WEIGHTS)
-        baselines = baseline_nll(self.latents, self.training, self.validation, self.config.mixtures, self.seed)
+        baselines = baseline_nll(self.latents, self.training, self.validation, model.output, self.seed)
         bar.say(verdict(metadata["validation"]["nll"], baselines))
         summary = {"steps": self.config.steps, "baselines": baselines, **metadata}
         self.stage.finish(summary, artefacts=[WEIGHTS, STARTS])
@@ -197,14 +206,21 @@ def validate_memory(model: MDNRNN, latents: Latents, episodes: NDArray[np.int64]
 
 
 def baseline_nll(
-    latents: Latents, training: NDArray[np.int64], validation: NDArray[np.int64], mixtures: int, seed: int
+    latents: Latents, training: NDArray[np.int64], validation: NDArray[np.int64], head: Head, seed: int
 ) -> dict[str, float]:
     """Nats a dimension of the two baselines on held-out transitions."""
     fitted = _transitions(latents, training, stream(seed, "memory/baselines", 0))
     tested = _transitions(latents, validation, stream(seed, "memory/baselines", 1))
+    if isinstance(head, CodeHead):
+        levels = head.components
+        before, after, before_tested, after_tested = (nearest_code(z, levels) for z in (*fitted, *tested))
+        return {
+            "no_change": no_change_code_nll(before, after, before_tested, after_tested, levels),
+            "no_memory": no_memory_code_nll(after, after_tested, levels),
+        }
     return {
         "no_change": no_change_nll(*fitted, *tested),
-        "no_memory": no_memory_nll(fitted[1], tested[1], mixtures),
+        "no_memory": no_memory_nll(fitted[1], tested[1], head.components),
     }
 
 

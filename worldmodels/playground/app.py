@@ -129,7 +129,6 @@ class Playground:
 
 def _introduction(role: Role) -> dict[str, object]:
     agent = role.agent
-    memory = agent.memory.config
     return {
         "name": role.name,
         "task": agent.task.name.replace("_", " "),
@@ -140,7 +139,7 @@ def _introduction(role: Role) -> dict[str, object]:
             for name, low, high in zip(role.layout.entries, agent.squash.low, agent.squash.high, strict=True)
         ],
         "latents": agent.vision.latent_dim,
-        "mixtures": memory.mixtures,
+        "mixtures": agent.memory.output.components,
     }
 
 

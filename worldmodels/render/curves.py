@@ -60,6 +60,34 @@ def memory_curves(folder: Path, baselines: Mapping[str, float], path: Path) -> b
     return _losses("M", entries, {name: MEMORY[name] for name in names}, baselines, path)
 
 
+def game_curves(entries: Sequence[Mapping[str, Any]], path: Path, steps: str = "gradient steps") -> bool:
+    """Draw how a generator and a discriminator fare against each other; False if no such game is recorded."""
+    if not any("loss_generator" in entry for entry in entries):
+        return False
+    panels = {
+        "losses, nats": {"loss_generator": "generator", "loss_discriminator": "discriminator"},
+        "the discriminator is right about": {"accuracy_real": "real images", "accuracy_fake": "made images"},
+        "variety of made images": {
+            "validation/spread": "distance between them, real ones' = 1",
+            "validation/coverage": "share of real ones that have one near",
+            "validation/recall": "share of real ones that they reach",
+        },
+    }
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.2 * len(panels) + 0.6, 3.4), layout="constrained")
+        for axes, (title, curves) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+            for colour, (name, label) in zip((VALIDATION, REFERENCE, TRAINING), curves.items(), strict=False):
+                points = [(entry["step"], entry[name]) for entry in entries if name in entry]
+                if points:
+                    axes.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1)
+            axes.set(title=title, xlabel=steps)
+            axes.set_ylim(bottom=0)
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            axes.legend()
+        save_figure(figure, path)
+    return True
+
+
 def _recorded(entries: Sequence[Mapping[str, Any]], first: Mapping[str, str]) -> list[str]:
     """Names of the metrics that were measured, the most important ones first."""
     found = dict.fromkeys(name.removeprefix("validation/") for entry in entries for name in entry if name != "step")

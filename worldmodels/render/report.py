@@ -7,10 +7,10 @@ from pathlib import Path
 
 from worldmodels.errors import UserError
 from worldmodels.evaluate import Row
-from worldmodels.metrics import say
+from worldmodels.metrics import read_metrics, say
 from worldmodels.options import write_yaml
 from worldmodels.render.calibrated import calibration_blocks
-from worldmodels.render.curves import controller_curves, memory_curves, vision_curves
+from worldmodels.render.curves import controller_curves, game_curves, memory_curves, vision_curves
 from worldmodels.render.document import (
     Block,
     Heading,
@@ -27,6 +27,7 @@ from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.render.temperatures import temperature_figure
 from worldmodels.runs import Run, atomic, read_json
+from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
 SCORE_HEADINGS = ("agent", "world", "temperature", "episodes", "mean ± std", "95 % interval", "IQM", "success", "steps")
@@ -141,6 +142,11 @@ def _learning(run: Run, folder: Path) -> Iterator[Block]:
         yield Picture("vision.png", "V: losses on the training frames and on those of held-out episodes.")
     else:
         yield Paragraph("V is not trained yet.", True)
+    entries = read_metrics(run.vision.folder)
+    if game_curves(entries, folder / "game.png"):
+        yield Picture("game.png", "V: its generator against its discriminator.")
+        for sentence in signs(entries).values():
+            yield Paragraph(sentence)
     if (run.vision.folder / STRIP).exists():
         yield Picture(_copy(run.vision.folder / STRIP, folder), "Held-out frames, and V's reconstructions below them.")
     baselines = (run.memory.done or {}).get("summary", {}).get("baselines", {})

@@ -20,10 +20,14 @@ def in_words(config: Config) -> str:
         f"seeing {kinds[c.inputs]}, {c.population} candidates x {c.rollouts} episodes a generation"
         for name, c in config.controllers.items()
     )
+    levels = getattr(vision, "levels", None)
+    next_z = f"probabilities of {levels} codes" if levels else f"mixtures of {memory.mixtures} Gaussians"
     learns = task.env if task.score_env in (None, task.env) else f"{task.env}, scored in {task.score_env}"
     return (
         f"Game: {learns}. V: {vision.model}, {vision.latent_dim} latents. M: an LSTM of {memory.hidden} units, "
-        f"mixtures of {memory.mixtures} Gaussians" + (f", predicting {' and '.join(heads)}" if heads else "") + ". "
+        + next_z
+        + (f", predicting {' and '.join(heads)}" if heads else "")
+        + ". "
         f"C: linear, evolved by CMA-ES ({controllers}). Seed {config.seed}."
     )
 

@@ -1,10 +1,10 @@
-"""What a model has to offer to be V, and the registry of those that do."""
+"""What a model has to offer to be V."""
 
-import importlib.metadata
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from worldmodels.config import VisionConfig
 from worldmodels.errors import UserError
 from worldmodels.pictures import Frames, to_bytes
+from worldmodels.registry import complete, vision_model
 from worldmodels.tensors import load_tensors, load_weights, save_tensors
-
-ENTRY_POINTS = "worldmodels.vision"
-"""Group of entry points under which other packages offer models."""
 
 
 class Posterior(NamedTuple):
@@ -30,21 +28,43 @@ class Posterior(NamedTuple):
         return self.mu + torch.exp(0.5 * self.logvar) * noise
 
 
+SIGMA = 0.05
+"""Standard deviation that a deterministic model reports: M's likelihood of a single point would have no bound."""
+
+
+EXACT = -1000.0
+"""Log-variance of a latent without any noise."""
+
+
+def certain(mu: Float[Tensor, "b z"]) -> Posterior:
+    """The posterior of a model that knows only a point: the least noise that M needs to learn from."""
+    return Posterior(mu, torch.full_like(mu, 2 * math.log(SIGMA)))
+
+
 class VisionModel(nn.Module):
     """The contract of V. A model owns its input range, its loss and its optimisers (adversarial ones have two).
 
     For play it may be moved to bfloat16 with `.to(torch.bfloat16)`; latents and frames are float32 all the same.
 
     Attributes:
+        Config: the dataclass of the options that it reads.
         has_prior: whether it learns to make frames of what `prior` draws.
+        keeps_last: keep the weights of the last validation rather than those with the lowest validation loss, for
+            models whose loss does not say how good they are.
         config: the options that it was built from.
+        encodes: whether it can encode, and so be V in an agent.
+        levels: into how many values, evenly from -1 to 1, each latent dimension is quantised; None if it is continuous.
     """
 
+    Config: ClassVar[type[VisionConfig]] = VisionConfig
     has_prior: ClassVar[bool] = True
+    keeps_last: ClassVar[bool] = False
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config
+        self.encodes = True
+        self.levels: int | None = None
 
     @property
     def latent_dim(self) -> int:
@@ -80,32 +100,13 @@ class VisionModel(nn.Module):
         """Put back what `training_state` gave."""
 
 
-Model = TypeVar("Model", bound=type[VisionModel])
-_REGISTRY: dict[str, Callable[[VisionConfig], VisionModel]] = {}
-
-
-def register_vision(name: str) -> Callable[[Model], Model]:
-    """Class decorator: make a model available as `--vision.model NAME`."""
-
-    def register(model: Model) -> Model:
-        _REGISTRY[name] = model
-        return model
-
-    return register
-
-
 def build_vision(config: VisionConfig) -> VisionModel:
     """A new model of the registered name `config.model`, its weights drawn from torch's global generator.
 
     Raises UserError with the known names for one that is neither registered nor an entry point.
     """
-    offered = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-    if config.model not in _REGISTRY and config.model in offered:
-        _REGISTRY[config.model] = offered[config.model].load()
-    if config.model not in _REGISTRY:
-        known = ", ".join(sorted({*_REGISTRY, *offered}))
-        raise UserError(f"There is no vision model {config.model}: the known ones are {known}.")
-    return _REGISTRY[config.model](config)
+    model: VisionModel = vision_model(config.model)(complete(config))
+    return model
 
 
 def save_vision(path: Path, model: VisionModel, **metadata: Any) -> None:

@@ -13,7 +13,7 @@ from worldmodels.config import VisionConfig
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
 from worldmodels.errors import UserError
-from worldmodels.metrics import Bar, MetricsLog, progress_bar
+from worldmodels.metrics import Bar, MetricsLog, progress_bar, read_metrics
 from worldmodels.options import identity, typed
 from worldmodels.pictures import grid, to_bytes, write_png
 from worldmodels.runs import Run
@@ -21,17 +21,22 @@ from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.tensors import load_tensors, load_weights, save_tensors
 from worldmodels.vision.base import VisionModel, build_vision, load_vision, save_vision
+from worldmodels.vision.checkerboard import checkerboard
+from worldmodels.vision.signs import new_signs
 
 WEIGHTS = "vision.safetensors"
 RESUME = "resume.safetensors"
 STRIP = "reconstructions.png"
 STRIP_FRAMES = 10
+SAMPLES = "samples.png"
+SAMPLE_ROWS = 3
 
 
 def train_vision(run: Run) -> None:
-    """Train V on the run's rollouts and keep the weights with the lowest validation loss.
+    """Train V on the run's rollouts and keep the weights with the lowest validation loss (adversarial ones': the last).
 
-    Writes `vision.safetensors`, `reconstructions.png` and the metrics; can be killed and called again at any time.
+    Writes `vision.safetensors`, `reconstructions.png`, `samples.png` and the metrics; can be killed and called again at
+    any time.
     Every batch and every noise is a function of the run's seed and the step, so a resumed training equals an
     undisturbed one.
 
@@ -109,9 +114,15 @@ class VisionTraining:
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
+            kept = self.stage.folder / WEIGHTS
+            good = (
+                f"the last good weights are {kept}"
+                if kept.exists()
+                else "there was no validation yet to keep weights of"
+            )
             raise UserError(
-                f"V's loss became {loss} at step {self.step}; the last good weights are in {self.stage.folder}. "
-                "Lower vision.learning_rate and train in a new --run."
+                f"V's loss became {loss} at step {self.step}; {good}: "
+                "lower vision.learning_rate and train in a new --run."
             )
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
@@ -119,13 +130,16 @@ class VisionTraining:
         self.model.eval()
         values = mean_metrics(self._validation_metrics())
         self._check(values["loss"])
-        log.write(self.step, **{f"validation/{name}": value for name, value in values.items()})
-        bar.say(
-            f"V step {self.step}: validation loss {values['loss']:.2f}, "
-            + ", ".join(f"{name} {value:.2f}" for name, value in values.items() if name != "loss")
-        )
-        write_strip(self.stage.folder / STRIP, self.model, self._strip_frames())
-        if values["loss"] < self.best:
+        recorded = values | {"checkerboard": self._checkerboard()}
+        log.write(self.step, **{f"validation/{name}": value for name, value in recorded.items()})
+        bar.say(f"V step {self.step}: validation " + ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
+        for sentence in new_signs(read_metrics(self.stage.folder)) if "spread" in values else ():
+            bar.say(sentence)
+        if self.model.encodes:
+            write_strip(self.stage.folder / STRIP, self.model, self._strip_frames())
+        if self.model.has_prior:
+            write_samples(self.stage.folder / SAMPLES, self.model, torch_seed(self.seed, "vision/samples"))
+        if values["loss"] < self.best or self.model.keeps_last:
             self.best = values["loss"]
             save_vision(self.stage.folder / WEIGHTS, self.model, step=self.step, validation=values)
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -138,6 +152,15 @@ class VisionTraining:
             frames = torch.from_numpy(self.rollouts.frames(rows)).to(self.device)
             seed = torch_seed(self.seed, "vision/validation noise", first)
             yield len(rows), _numbers(self.model.validate(frames, seed))
+
+    @torch.no_grad()
+    def _checkerboard(self) -> float:
+        """How much stronger a pattern of every other pixel is in decoded frames than in real ones."""
+        frames = torch.from_numpy(self.rollouts.frames(self.validation_rows[: self.config.batch])).to(self.device)
+        seed = torch_seed(self.seed, "vision/samples")
+        z = self.model.encode(frames).mu if self.model.encodes else self.model.prior(len(frames), seed).to(self.device)
+        real, made = (checkerboard(images.permute(0, 3, 1, 2)) for images in (frames / 255, self.model.decode(z)))
+        return float(made / real)
 
     def _strip_frames(self) -> NDArray[np.uint8]:
         picks = np.linspace(0, len(self.validation_rows) - 1, STRIP_FRAMES).astype(int)
@@ -154,13 +177,13 @@ def _numbers(metrics: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def mean_metrics(batches: Iterable[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
-    """Averages over batches, each weighted by its size."""
-    total, sums = 0, dict[str, float]()
+    """Averages over the batches that have a metric, each weighted by its size."""
+    sums, sizes = dict[str, float](), dict[str, int]()
     for size, metrics in batches:
-        total += size
         for name, value in metrics.items():
             sums[name] = sums.get(name, 0.0) + size * value
-    return {name: value / total for name, value in sums.items()}
+            sizes[name] = sizes.get(name, 0) + size
+    return {name: value / sizes[name] for name, value in sums.items()}
 
 
 @torch.no_grad()
@@ -169,6 +192,14 @@ def write_strip(path: Path, model: VisionModel, frames: NDArray[np.uint8]) -> No
     device = next(model.parameters()).device
     decoded = model.decode(model.encode(torch.from_numpy(frames).to(device)).mu)
     write_png(path, grid([frames, to_bytes(decoded.cpu().numpy())]), scale=2)
+
+
+@torch.no_grad()
+def write_samples(path: Path, model: VisionModel, seed: int) -> None:
+    """A picture of frames that a model makes of latents drawn from its prior."""
+    device = next(model.parameters()).device
+    made = to_bytes(model.decode(model.prior(SAMPLE_ROWS * STRIP_FRAMES, seed).to(device)).cpu().numpy())
+    write_png(path, grid(np.split(made, SAMPLE_ROWS)), scale=2)
 
 
 def trained_vision(run: Run) -> VisionModel:

@@ -1,16 +1,41 @@
 """The paper's convolutional VAE (appendix A.1)."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from worldmodels.config import VisionConfig
-from worldmodels.tensors import load_optimizer, optimizer_tensors
-from worldmodels.vision.base import Posterior, VisionModel, register_vision
-from worldmodels.vision.layers import Deconvolution, LastConvolution
+from worldmodels.config import NonNegative
+from worldmodels.registry import register_vision
+from worldmodels.vision.base import Posterior
+from worldmodels.vision.networks import (
+    FEATURES,
+    ConvConfig,
+    as_images,
+    decoder_layers,
+    draw,
+    encoder_layers,
+    squared_error,
+)
+from worldmodels.vision.single_loss import SingleLossModel
+
+DEAD_NATS = 0.01
+"""A dimension whose average KL is below this carries nothing: M and C could do without it."""
+
+
+@dataclass(frozen=True)
+class VAEConfig(ConvConfig):
+    """Options of the VAE."""
+
+    beta: NonNegative = 1.0
+    """Weight of the KL term."""
+    kl_floor: NonNegative = 0.5
+    """Free nats a latent dimension: the KL counts only above them."""
+    floor_on: Literal["total", "dimension"] = "total"
+    """The floor is `kl_floor * latent_dim` on the whole KL of a frame, as in the paper's code, or `kl_floor` on each
+    dimension's average over the batch (Kingma et al. 2016), so that no dimension lives on what another saves."""
 
 
 def kl_to_standard_normal(posterior: Posterior) -> Float[Tensor, "b z"]:
@@ -19,93 +44,64 @@ def kl_to_standard_normal(posterior: Posterior) -> Float[Tensor, "b z"]:
     return 0.5 * (logvar.exp() + mu.square() - logvar - 1)
 
 
+def floored(kl: Float[Tensor, "b z"], config: VAEConfig) -> Float[Tensor, "#b"]:
+    """The KL of each frame (or of the average one) in nats, of which only what lies above the floor pulls."""
+    if config.floor_on == "dimension":
+        return kl.mean(0).clamp(min=config.kl_floor).sum()[None]
+    return kl.sum(1).clamp(min=config.kl_floor * kl.shape[1])
+
+
 @register_vision("vae")
-class VAE(VisionModel):
+class VAE(SingleLossModel):
     """Encoder 64x64x3 -> 2x2x256 -> (mu, logvar), decoder z -> 1x1x1024 -> 64x64x3; 4,348,547 parameters at z = 32.
 
     The loss of a frame is the *sum* over pixels of squared errors plus its KL, which counts only above `kl_floor`
     nats a dimension (averaging over pixels instead makes the KL win and the posterior collapse). Learns with Adam.
     """
 
-    def __init__(self, config: VisionConfig) -> None:
+    Config = VAEConfig
+    config: VAEConfig
+
+    def __init__(self, config: VAEConfig) -> None:
         super().__init__(config)
-        self.encoder = nn.Sequential(
-            nn.Conv2d(3, 32, 4, 2), nn.ReLU(),     # (B, 32, 31, 31)
-            nn.Conv2d(32, 64, 4, 2), nn.ReLU(),    # (B, 64, 14, 14)
-            nn.Conv2d(64, 128, 4, 2), nn.ReLU(),   # (B, 128, 6, 6)
-            LastConvolution(128, 256, 4, 2), nn.ReLU(),  # (B, 256, 2, 2)
-            nn.Flatten(),                          # (B, 1024)
-        )  # fmt: skip
-        self.mu = nn.Linear(1024, config.latent_dim)
-        self.logvar = nn.Linear(1024, config.latent_dim)
-        self.expand = nn.Linear(config.latent_dim, 1024)  # no activation follows
-        self.decoder = nn.Sequential(
-            Deconvolution(1024, 128, 5, 2), nn.ReLU(),  # (B, 128, 5, 5)
-            Deconvolution(128, 64, 5, 2), nn.ReLU(),    # (B, 64, 13, 13)
-            Deconvolution(64, 32, 6, 2), nn.ReLU(),     # (B, 32, 30, 30)
-            Deconvolution(32, 3, 6, 2), nn.Sigmoid(),   # (B, 3, 64, 64)
-        )  # fmt: skip
+        self.encoder = encoder_layers()
+        self.mu = nn.Linear(FEATURES, config.latent_dim)
+        self.logvar = nn.Linear(FEATURES, config.latent_dim)
+        self.expand, self.decoder = decoder_layers(config.decoder, config.latent_dim)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.learning_rate, fused=True)
 
     def encode(self, frames: UInt8[Tensor, "b 64 64 3"]) -> Posterior:
         """Posterior (mu, log sigma^2) of frames."""
-        return self._encode(_to_unit(frames, self.mu.weight.dtype))
+        return self._encode(as_images(frames, self.mu.weight.dtype))
 
     def decode(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b 64 64 3"]:
         """Mean frames in 0..1 of latents."""
-        return self._decode(z).permute(0, 2, 3, 1)
+        return draw(self.expand, self.decoder, z).permute(0, 2, 3, 1)
 
     def _encode(self, images: Float[Tensor, "b 3 64 64"]) -> Posterior:
         features = self.encoder(images)
         return Posterior(self.mu(features).float(), self.logvar(features).float())
 
-    def _decode(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b 3 64 64"]:
-        return self.decoder(self.expand(z.to(self.expand.weight.dtype))[:, :, None, None]).float()
-
     def loss(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:
         """Metrics averaged over frames; `loss` is what is minimised, in nats up to a constant."""
-        images = _to_unit(frames, torch.float32)
-        posterior = self._encode(images)
+        images = as_images(frames, torch.float32)
         generator = torch.Generator(images.device).manual_seed(seed)
-        noise = torch.randn(posterior.mu.shape, generator=generator, device=images.device)
-        squared = F.mse_loss(self._decode(posterior.sample(noise)), images, reduction="none")
-        reconstruction = squared.flatten(1).sum(1)  # (B,)
+        noise = torch.randn(len(images), self.latent_dim, generator=generator, device=images.device)
+        return self.elbo(images, noise)[0]
+
+    def elbo(
+        self, images: Float[Tensor, "b 3 64 64"], noise: Float[Tensor, "b z"]
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "b 3 64 64"]]:
+        """Metrics averaged over images, and the reconstructions that they are of."""
+        posterior = self._encode(images)
+        decoded = draw(self.expand, self.decoder, posterior.sample(noise))
+        reconstruction = squared_error(decoded, images)  # (B,)
         kl = kl_to_standard_normal(posterior)  # (B, Z)
-        floored = kl.sum(1).clamp(min=self.config.kl_floor * self.latent_dim)
-        return {
-            "loss": (reconstruction + self.config.beta * floored).mean(),
+        metrics = {
+            "loss": (reconstruction + self.config.beta * floored(kl, self.config)).mean(),
             "reconstruction": reconstruction.mean(),
             "kl": kl.sum(1).mean(),
             "dead_dimensions": (kl.mean(0) < DEAD_NATS).sum(),
         }
-
-    def training_step(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:
-        """One step of Adam on a batch."""
-        metrics = self.loss(frames, seed)
-        self.optimizer.zero_grad()
-        metrics["loss"].backward()
-        self.optimizer.step()
-        return {name: value.detach() for name, value in metrics.items()}
-
-    @torch.no_grad()
-    def validate(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:
-        """The same metrics without learning."""
-        return self.loss(frames, seed)
-
-    def training_state(self) -> dict[str, Tensor]:
-        """Adam's moments."""
-        return optimizer_tensors(self.optimizer)
-
-    def load_training_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back Adam's moments."""
-        load_optimizer(self.optimizer, tensors)
-
-
-DEAD_NATS = 0.01
-"""A dimension whose average KL is below this carries nothing: M and C could do without it."""
-
-
-def _to_unit(frames: UInt8[Tensor, "b 64 64 3"], dtype: torch.dtype) -> Float[Tensor, "b 3 64 64"]:
-    """Frames as images in 0..1; permuting the axes leaves the memory as it is, which torch calls channels-last."""
-    return frames.permute(0, 3, 1, 2).to(dtype) / 255
+        return metrics, decoded
