@@ -312,18 +312,3 @@ def stored_options(folder: Path) -> dict[str, Any]:
     """Options that a run was last used with, as nested plain data; empty for a new run."""
     path = folder / "config.yaml"
     return to_dict(load_config([path])) if path.is_file() else {}
-
-
-def share_stage(stage: Stage, source: Stage) -> None:
-    """Let a stage of one run be the finished one of another, by a link: nothing is copied.
-
-    Raises UserError if the source is not finished, or the stage is there already and is another one.
-    """
-    source.summary()
-    target = source.folder.resolve()
-    if stage.folder.exists() or stage.folder.is_symlink():
-        if stage.folder.resolve() != target:
-            raise UserError(f"{stage.folder} is there already and is not {target}: use a new --run.")
-        return
-    stage.folder.parent.mkdir(parents=True, exist_ok=True)
-    stage.folder.symlink_to(os.path.relpath(target, stage.folder.parent.resolve()))

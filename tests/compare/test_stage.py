@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from worldmodels.compare import compare_vision
+from worldmodels.compare.links import share_stage
 from worldmodels.config import CompareConfig, ControllerConfig, EvaluateConfig
 from worldmodels.errors import UserError
-from worldmodels.runs import Run, share_stage
+from worldmodels.runs import Run
 from worldmodels.vision import register_vision
 from worldmodels.vision.base import Posterior
 from worldmodels.vision.vae import VAE, VAEConfig

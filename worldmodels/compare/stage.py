@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from worldmodels.collect import collect_rollouts
+from worldmodels.compare.links import share_stage
 from worldmodels.compare.report import write_comparison
 from worldmodels.compare.rows import Result
 from worldmodels.compare.variants import Variant, variants
@@ -19,7 +20,7 @@ from worldmodels.measure import measure_vision
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.options import identity, load_config
-from worldmodels.runs import Run, first_difference, read_json, share_stage, stored_options
+from worldmodels.runs import Run, first_difference, read_json, stored_options
 from worldmodels.vision.train import train_vision, trained_vision
 
 MODELS = "models"

@@ -28,7 +28,7 @@ from worldmodels.runs import Run, read_json, write_json
 from worldmodels.runtime import pick_device
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.vision.base import VisionModel
-from worldmodels.vision.train import trained_vision
+from worldmodels.vision.train import split_of, trained_vision
 
 MEASURES = "measures.json"
 SEED = 1
@@ -73,8 +73,7 @@ class _Measuring:
         self.rollouts = Rollouts(run.rollouts.folder / EPISODES)
         self.device = pick_device(run.config.compute)
         self.vision = vision.to(self.device)
-        fraction = float(run.vision.options()["vision"]["validation_fraction"])
-        self.training, self.validation = self.rollouts.split(fraction)
+        self.training, self.validation = split_of(run, self.rollouts)
         self.notes: list[str] = []
         self.rows = self._drawn("frames", self._labelled(self.validation), self.options.frames)
         self.frames = self.rollouts.frames(self.rows)

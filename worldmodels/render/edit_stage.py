@@ -24,7 +24,7 @@ from worldmodels.render.video import write_video
 from worldmodels.runs import Run, write_json
 from worldmodels.seeds import stream
 from worldmodels.vision.base import VisionModel
-from worldmodels.vision.train import trained_vision
+from worldmodels.vision.train import split_of, trained_vision
 
 EDITS = "edits"
 FRAMES = 8000
@@ -91,7 +91,7 @@ def _can_dream(run: Run, name: str, config: ControllerConfig) -> bool:
 def _find(run: Run, vision: VisionModel, labels: Labels, names: Sequence[str]) -> Iterator[Attribute]:
     """The attributes that the labelled training frames make; those that hardly vary are named and left out."""
     rollouts = Rollouts(run.rollouts.folder / EPISODES)
-    training, _ = rollouts.split(float(run.vision.options()["vision"]["validation_fraction"]))
+    training, _ = split_of(run, rollouts)
     rows = rows_of(rollouts.starts, np.intersect1d(training, labels.episodes))
     rows = np.sort(stream(run.config.seed, "edits/frames").choice(rows, min(FRAMES, len(rows)), replace=False))
     z, _ = encode(vision, rollouts.frames(rows), torch.device("cpu"))
@@ -110,7 +110,7 @@ def _show(
 ) -> dict[str, Any]:
     """The strip of held-out frames, and what is to be said of it."""
     rollouts = Rollouts(run.rollouts.folder / EPISODES)
-    _, validation = rollouts.split(float(run.vision.options()["vision"]["validation_fraction"]))
+    _, validation = split_of(run, rollouts)
     rows = rows_of(rollouts.starts, np.intersect1d(validation, labels.episodes))
     values = labels.of(rows)[:, labels.names.index(attribute.label.name)]
     chosen = np.concatenate([_spread(rows[values <= attribute.low]), _spread(rows[values >= attribute.high])])

@@ -24,7 +24,7 @@ from worldmodels.render.video import write_video
 from worldmodels.runs import Run
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.vision.base import VisionModel
-from worldmodels.vision.train import trained_vision
+from worldmodels.vision.train import split_of, trained_vision
 
 SAMPLES = "samples"
 GRID = 8
@@ -73,7 +73,7 @@ def _write(path: Path, picture: Frames, scale: int) -> None:
 def _known(run: Run, vision: VisionModel) -> Known:
     """Held-out frames and latents of the run's V."""
     rollouts = Rollouts(run.rollouts.folder / EPISODES)
-    training, validation = rollouts.split(float(run.vision.options()["vision"]["validation_fraction"]))
+    training, validation = split_of(run, rollouts)
     rows = rows_of(rollouts.starts, validation)
     frames = rollouts.frames(rows[np.linspace(0, len(rows) - 1, SHOWN + 2).astype(int)[1:-1]])
     rows = rows_of(rollouts.starts, training)

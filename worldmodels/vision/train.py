@@ -207,3 +207,8 @@ def trained_vision(run: Run) -> VisionModel:
     run.vision.summary()
     path = run.vision.folder / WEIGHTS
     return load_vision(path, typed(VisionConfig, run.vision.options()["vision"], str(path)))
+
+
+def split_of(run: Run, rollouts: Rollouts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the episodes that the run's V learned from, and of those that were held out."""
+    return rollouts.split(float(run.vision.options()["vision"]["validation_fraction"]))
