@@ -43,6 +43,11 @@ def test_without_a_label_that_varies_there_is_nothing_to_say(labels: np.ndarray)
     assert linear_probe(z, labels, z, labels) is None
 
 
+def test_test_rows_on_which_the_label_hardly_varies_say_nothing() -> None:
+    z, z_test = latents(500, 0), latents(200, 1)
+    assert linear_probe(z, linear(z), z_test, 1e-9 * linear(z_test)) is None
+
+
 def test_a_latent_that_is_constant_does_no_harm() -> None:
     z = latents(100, 0)
     z[:, 1] = 4

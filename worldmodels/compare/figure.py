@@ -14,6 +14,11 @@ from worldmodels.runs import atomic
 
 ACROSS = 4
 """Panels side by side."""
+LOG_RATIO = 30.0
+"""Positive values that are so many times apart get a logarithmic axis."""
+LOG_ROOM = 3.0
+ROOM = 0.75
+"""What an axis shows beyond the values, in units of their range: wider intervals are cut off."""
 ARROWS = {"lower": " ↓", "higher": " ↑", "neither": ""}
 
 
@@ -43,9 +48,20 @@ def _panel(axes: Axes, row: Row, names: Sequence[str]) -> None:
             )  # fmt: skip
     if row.reference is not None:
         axes.axhline(row.reference, color=REFERENCE, linestyle="--", linewidth=0.9)
+    _scale(axes, [value for values in row.values.values() for value in values])
     axes.set_title(f"{row.measure.group}\n{row.measure.title}{ARROWS[row.measure.better]}", fontsize=7.5)
     axes.set_xticks(
         range(len(names)), [name.replace(",", ",\n") for name in names], rotation=30, ha="right", fontsize=7
     )
     axes.set_xlim(-0.5, len(names) - 0.3)
     axes.tick_params(axis="y", labelsize=7)
+
+
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    """An axis on which the values are told apart: logarithmic if they are magnitudes apart, cut where margins end."""
+    low, high = min(values), max(values)
+    if low > 0 and high > LOG_RATIO * low:
+        axes.set_yscale("log")
+        axes.set_ylim(low / LOG_ROOM, high * LOG_ROOM)
+    elif high > low:
+        axes.set_ylim(low - ROOM * (high - low), high + ROOM * (high - low))

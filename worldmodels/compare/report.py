@@ -53,7 +53,9 @@ def _blocks(run: Run, names: Sequence[str], rows: Sequence[Row], results: Sequen
     for name in names:
         for note in dict.fromkeys(note for result in results if result.model == name for note in result.found["notes"]):
             yield Paragraph(f"{name}: {note}", aside=True)
-    yield Picture(FIGURE, "Every seed, means with 95 % intervals, and what they are held against (dashed).")
+    yield Picture(
+        FIGURE, "Every seed, means with 95 % intervals, and what they are held against (dashed), as far as axes reach."
+    )
 
 
 def _cells(row: Row, names: Sequence[str], width: int) -> tuple[str, ...]:

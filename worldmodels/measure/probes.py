@@ -7,6 +7,8 @@ RIDGE = 1e-3
 """Penalty on the weights of standardised latents, as a share of the number of rows."""
 FEWEST = 2
 """Rows that have a label, on either side, without which there is nothing to say."""
+LEAST_VARIANCE = 0.01
+"""Share of the training rows' variance that the test rows need: R^2 divides by theirs."""
 
 
 def linear_probe(
@@ -18,10 +20,12 @@ def linear_probe(
     """R^2 on the test rows of the ridge regression of a label (N,) on latents (N, Z).
 
     1 is perfect and 0 as good as the test rows' mean; other episodes may make it negative. Rows whose label is NaN are
-    left out. None if too few are left, or the label does not vary.
+    left out. None if too few are left, or the label hardly varies on the test rows.
     """
     known, known_test = np.isfinite(label), np.isfinite(label_test)
-    if min(known.sum(), known_test.sum()) < FEWEST or np.ptp(label_test[known_test]) == 0:
+    if min(known.sum(), known_test.sum()) < FEWEST:
+        return None
+    if label_test[known_test].var() <= LEAST_VARIANCE * label[known].var():
         return None
     weights, bias = fit_linear(z[known], label[known])
     truth = label_test[known_test].astype(np.float64)

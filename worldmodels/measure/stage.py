@@ -141,7 +141,7 @@ class _Measuring:
             prior = self.vision.prior(len(self.rows), torch_seed(SEED, "measure/prior")).numpy()
             found["prior"] = compared(self._pictures(prior))
         else:
-            self.notes.append(f"A {self.vision.config.model} has no prior that could be sampled from.")
+            self.notes.append(f"The model {self.vision.config.model} has no prior that could be sampled from.")
         return found
 
     def _pictures(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -57,7 +57,7 @@ def sample_vision(run: Run) -> None:
         drawn = vision.prior(GRID * GRID, torch_seed(run.config.seed, "samples/prior")).numpy()
         _write(folder / "prior.png", grid(np.split(pictures_of(vision, drawn), GRID)), scale // 2)
     else:
-        say(f"A {vision.config.model} has no prior to sample from: fitted.png shows a Gaussian fitted to its latents.")
+        say(f"The model {vision.config.model} has no prior: see fitted.png, samples of a Gaussian fitted to latents.")
     _write(folder / "traversals.png", traversals(vision, known), scale // 3)
     _write(folder / "interpolation.png", interpolations(vision, known), scale // 2)
     path = folder / "interpolation.mp4"
