@@ -54,7 +54,7 @@ class Guard:
     memory: dict[str, Any] = field(default_factory=dict)
 
 
-def all_guards(dropout: float, disagreement: float) -> dict[str, Guard]:
+def all_guards(dropout: float, disagreement: float, horizon: int) -> dict[str, Guard]:
     """The guards by name."""
     return {
         "none": Guard({}),
@@ -63,6 +63,7 @@ def all_guards(dropout: float, disagreement: float) -> dict[str, Guard]:
         "dropout": Guard({"dropout": dropout}, {"dropout": dropout}),
         "member": Guard({"ensemble": "member"}),
         "penalty": Guard({"ensemble": "penalty", "disagreement": disagreement}),
+        "any-start": Guard({"start": "any", "max_steps": horizon}),
     }
 
 
@@ -151,6 +152,7 @@ def base_controller(config: Config, options: argparse.Namespace) -> ControllerCo
         base,
         **given,
         temperature=1.0,
+        start="first",
         dropout=0.0,
         ensemble="none",
         validation_patience=None,
@@ -240,12 +242,13 @@ def measure(options: argparse.Namespace) -> None:
     if options.workers is not None:
         compute = dataclasses.replace(source.config.compute, workers=options.workers)
         source = Run(source.folder, dataclasses.replace(source.config, compute=compute))
-    guards, base = all_guards(options.dropout, options.disagreement), base_controller(source.config, options)
+    guards = all_guards(options.dropout, options.disagreement, options.horizon)
+    base = base_controller(source.config, options)
     members = options.members if any("ensemble" in guards[name].options for name in options.guards) else 1
-    horizon = base.max_steps or source.config.task.max_steps
+    longest = base.max_steps or source.config.task.max_steps
     title = (
         f"{source.config.task.name}: {base.generations} generations of {base.population} candidates x {base.rollouts} "
-        f"dreams of up to {horizon} steps for each guard and seed; each C scored on {options.dreams} dreams and "
+        f"dreams of up to {longest} steps for each guard and seed; each C scored on {options.dreams} dreams and "
         f"{options.episodes} real episodes."
     )
     results: list[dict[str, Any]] = []
@@ -280,8 +283,9 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--disagreement", type=float, default=1.0)
+    parser.add_argument("--horizon", type=int, default=100, help="steps of a training dream that starts anywhere")
     parser.add_argument("--workers", type=int)
-    known = list(all_guards(0, 0))
+    known = list(all_guards(0, 0, 1))
     parser.add_argument("--guards", nargs="+", default=known, choices=known)
     options = parser.parse_args()
     guarded(lambda: measure(options))

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from counting import tiny_config
 from scipy import stats
 
+import worldmodels.memory.train
 from worldmodels.config import MemoryConfig
 from worldmodels.data.latents import Latents
 from worldmodels.errors import UserError
@@ -162,6 +164,24 @@ def test_members_differ_and_begin_their_dreams_at_the_same_moments(tiny_run: Run
         assert torch.equal(theirs.first, starts.first)
         assert not torch.allclose(theirs.h[~theirs.first], starts.h[~starts.first])
     assert not torch.allclose(others[0][0].head.weight, others[1][0].head.weight)
+
+
+def test_members_see_episodes_in_other_orders_and_with_other_noise(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[int]] = {"streams": [], "read_sequences": []}
+    for name in seen:
+        original = getattr(worldmodels.memory.train, name)
+
+        def watched(*args: object, original: Callable = original, name: str = name) -> object:
+            seen[name].append(args[-1])  # the seed
+            return original(*args)
+
+        monkeypatch.setattr(f"worldmodels.memory.train.{name}", watched)
+    run = longer(tiny_run, tmp_path / "run", members=3)
+    assert seen["streams"][0] == run.config.seed
+    assert len(set(seen["streams"])) == 3
+    assert len(set(seen["read_sequences"])) == len(seen["read_sequences"]) >= 3 * run.config.memory.steps
 
 
 def test_every_member_is_measured_on_the_same_held_out_episodes(tiny_run: Run, tmp_path: Path) -> None:

@@ -151,18 +151,14 @@ def disagreement(opinions: Sequence[Expected]) -> Float[Tensor, " n"]:
     That of the next latent's mean, averaged over its dimensions, plus that of the probability of the end and that of
     the reward, where there are such heads.
     """
-    total = _spread([(torch.softmax(one.logits, 1) * one.mean).sum(1) for one in opinions]).mean(1)
+    latents = [(torch.softmax(one.logits, 1) * one.mean).sum(1) for one in opinions]
     ends = [torch.sigmoid(one.done) for one in opinions if one.done is not None]
     rewards = [one.reward for one in opinions if one.reward is not None]
+    total = torch.stack(latents).std(0, correction=0).mean(1)
     for numbers in (ends, rewards):
         if numbers:
-            total = total + _spread(numbers)
+            total = total + torch.stack(numbers).std(0, correction=0)
     return total
-
-
-def _spread(values: Sequence[Tensor]) -> Tensor:
-    """Standard deviation of each entry over the tensors; exactly 0 where all are equal."""
-    return torch.stack([value - values[0] for value in values]).std(0, correction=0)
 
 
 def mover_of(memory: MDNRNN, guards: Guards, precision: torch.dtype) -> Mover:
