@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldmodels.vision.base import VisionModel
-from worldmodels.vision.layers import Deconvolution, LastConvolution
+from worldmodels.vision.layers import Deconvolution, Dropout, LastConvolution
 
 Step = Callable[[Tensor], None]
 """A step on images (B, 3, 64, 64) in 0..1."""
-TORCHS: dict[type, type] = {Deconvolution: nn.ConvTranspose2d, LastConvolution: nn.Conv2d}
+TORCHS: dict[type, type] = {Deconvolution: nn.ConvTranspose2d, LastConvolution: nn.Conv2d, Dropout: nn.Dropout}
 
 
 def plain_step(model: VisionModel) -> Step:
