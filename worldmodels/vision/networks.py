@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from worldmodels.config import VisionConfig
 from worldmodels.errors import UserError
-from worldmodels.vision.layers import Deconvolution, LastConvolution
+from worldmodels.vision.layers import Deconvolution, Dropout, LastConvolution
 
 FEATURES = 1024
 """Numbers that the encoder makes of a frame: 256 channels of 2x2."""
@@ -98,10 +98,10 @@ class Generator(nn.Module):
 def discriminator_layers(dropout: float) -> nn.Sequential:
     """A discriminator's view of images (B, 3, 64, 64): features (B, 1024)."""
     return nn.Sequential(
-        nn.Conv2d(3, 32, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),     # (B, 32, 31, 31)
-        nn.Conv2d(32, 64, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),    # (B, 64, 14, 14)
-        nn.Conv2d(64, 128, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),   # (B, 128, 6, 6)
-        LastConvolution(128, 256, 4, 2), nn.LeakyReLU(0.2), nn.Dropout(dropout),  # (B, 256, 2, 2)
+        nn.Conv2d(3, 32, 4, 2), nn.LeakyReLU(0.2), Dropout(dropout),     # (B, 32, 31, 31)
+        nn.Conv2d(32, 64, 4, 2), nn.LeakyReLU(0.2), Dropout(dropout),    # (B, 64, 14, 14)
+        nn.Conv2d(64, 128, 4, 2), nn.LeakyReLU(0.2), Dropout(dropout),   # (B, 128, 6, 6)
+        LastConvolution(128, 256, 4, 2), nn.LeakyReLU(0.2), Dropout(dropout),  # (B, 256, 2, 2)
         nn.Flatten(),                                                       # (B, 1024)
     )  # fmt: skip
 
