@@ -46,7 +46,7 @@ def train_controller(run: Run, name: str) -> None:
     with stage.begin(options, needs):
         if stage.done is None or not is_complete(read_history(stage.folder), config):
             stage.reopen()
-            _Evolution(run, stage, name, config).run()
+            Evolution(run, stage, name, config).run()
 
 
 def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool:
@@ -55,7 +55,9 @@ def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool
     return len(history) >= config.generations or (patience is not None and stale_validations(history) >= patience)
 
 
-class _Evolution:
+class Evolution:
+    """A controller's evolution, from wherever its stage's folder has brought it."""
+
     def __init__(self, run: Run, stage: Stage, name: str, config: ControllerConfig) -> None:
         self.run_seed, self.stage, self.name, self.config = run.config.seed, stage, name, config
         self.agent = blank_agent(run, config)
