@@ -228,6 +228,9 @@ class EvaluateConfig:
     """Score a policy of uniformly random actions too."""
     stock: bool = True
     """Score in the task's `score_env` rather than in the game it learned in."""
+    perturbations: tuple[str, ...] = ()
+    """Score in the game with each of these disturbances too: action_noise:0.1, dropped_frames:0.2, bars, blob, colour,
+    domain_randomize; see `worldmodels.envs.perturbations`."""
 
 
 @dataclass(frozen=True)
