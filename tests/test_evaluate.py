@@ -49,9 +49,10 @@ def test_perturbations_are_rows_of_the_same_table(run: Run, capsys: pytest.Captu
     evaluate(disturbed)
     rows = rows_of(disturbed)
     kinds = ["", "action noise 0.5", "dropped frames 0.2", "bars 0.075"]
-    assert [(row["agent"], row["perturbation"]) for row in rows] == [
-        *((name, kind) for name in ("real", "dream") for kind in kinds),
-        (RANDOM, ""),
+    worlds = [("real" if kind == "" else "disturbed", kind) for kind in kinds]
+    assert [(row["agent"], row["world"], row["perturbation"]) for row in rows] == [
+        *((name, *world) for name in ("real", "dream") for world in worlds),
+        (RANDOM, "real", ""),
     ]
     assert [row for row in rows if not row["perturbation"]] == [before["real"], before["dream"], before[RANDOM]]
     assert played < {path.name for path in (run.evaluation.folder / "played").iterdir()}

@@ -31,7 +31,7 @@ class Row:
     """An agent's score in one world.
 
     Attributes:
-        agent, world, game: who, where ("real" or "dream"), and in which game.
+        agent, world, game: who, where ("real", "disturbed" or "dream"), and in which game.
         temperature: of the dream; None in the game.
         episodes: number of test episodes.
         mean, std, sem: of the returns; the standard deviation is the sample's.
@@ -39,7 +39,7 @@ class Row:
         iqm: mean of the middle half of the returns.
         success_rate: share of episodes that were a success, where the game says so.
         length: mean steps of an episode.
-        perturbation: what came between the game and the agent; empty for nothing.
+        perturbation: what came between a disturbed game and the agent; else empty.
     """
 
     agent: str
@@ -151,7 +151,7 @@ def _row(run: Run, entry: _Entry, outcomes: Outcomes) -> Row:
     stock = run.config.evaluate.stock and task.score_env is not None
     return Row(
         agent=entry.name,
-        world="dream" if dream else "real",
+        world="dream" if dream else "disturbed" if entry.perturbation else "real",
         game="M's dream" if dream else str(task.score_env if stock else task.env),
         temperature=entry.temperature if dream else None,
         success_rate=None if dream or not task.success_key else float(outcomes.successes.mean()),
