@@ -12,7 +12,7 @@ from worldmodels.evolution.optimizers.shaping import centred_ranks
 
 STEPS_A_RADIUS = 30
 """At its highest speed the mean crosses the first search distribution's radius in so many steps; ClipUp's authors take
-15, which noise and 64 candidates for 867 parameters turned into a random walk (`benchmarks/noise.py`)."""
+15, which noise and 64 candidates for 867 parameters turned into a random walk (`benchmarks/noisy_fitness.py`)."""
 SIGMA_RATE, SIGMA_CHANGE = 0.1, 0.2
 """Step size of sigma, and the share of itself by which it changes at most, a generation."""
 
