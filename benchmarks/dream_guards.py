@@ -29,10 +29,10 @@ from worldmodels.agent import CONTROLLER, blank_agent, load_parameters
 from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig, MemoryConfig
 from worldmodels.errors import UserError
-from worldmodels.evolution.cmaes import CMAES
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.evolution.guards import training_guards
 from worldmodels.evolution.history import read_history
+from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.train import train_controller
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
@@ -85,11 +85,12 @@ class Trained:
         """The search distribution's last mean, and the one that was kept, (2, P)."""
         config = self.run.config.controllers[self.name]
         kept = load_parameters(self.stage.folder / CONTROLLER)
-        cmaes = CMAES(len(kept), config.population, config.sigma0, torch_seed(self.seed, "evolution"))
+        make = OPTIMIZERS[config.optimizer]
+        optimizer = make(len(kept), config.population, config.sigma0, torch_seed(self.seed, "evolution"))
         for entry in read_history(self.stage.folder):
-            cmaes.ask()
-            cmaes.tell(np.array(entry.fitness))
-        return np.stack([cmaes.mean, kept])
+            optimizer.ask()
+            optimizer.tell(np.array(entry.fitness))
+        return np.stack([optimizer.mean, kept])
 
 
 def adopt(source: Stage, target: Stage) -> None:

@@ -36,6 +36,54 @@ def test_every_agent_is_scored_in_every_world(run: Run, capsys: pytest.CaptureFi
     assert "Scores on 5 test episodes" in capsys.readouterr().out
 
 
+def perturbed(run: Run, *perturbations: str) -> Run:
+    options = dataclasses.replace(run.config.evaluate, perturbations=perturbations, worlds=("real",))
+    return Run(run.folder, dataclasses.replace(run.config, evaluate=options))
+
+
+def test_perturbations_are_rows_of_the_same_table(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(run)
+    before = {row["agent"]: row for row in rows_of(run) if row["world"] == "real"}
+    played = {path.name for path in (run.evaluation.folder / "played").iterdir()}
+    disturbed = perturbed(run, "action_noise:0.5", "dropped_frames", "bars")
+    evaluate(disturbed)
+    rows = rows_of(disturbed)
+    kinds = ["", "action noise 0.5", "dropped frames 0.2", "bars 0.075"]
+    worlds = [("real" if kind == "" else "disturbed", kind) for kind in kinds]
+    assert [(row["agent"], row["world"], row["perturbation"]) for row in rows] == [
+        *((name, *world) for name in ("real", "dream") for world in worlds),
+        (RANDOM, "real", ""),
+    ]
+    assert [row for row in rows if not row["perturbation"]] == [before["real"], before["dream"], before[RANDOM]]
+    assert played < {path.name for path in (run.evaluation.folder / "played").iterdir()}
+    scores = {row["perturbation"]: row["mean"] for row in rows if row["agent"] == "real"}
+    assert len(set(scores.values())) == 4
+    assert "action noise 0.5" in capsys.readouterr().out
+    with (run.evaluation.folder / "episodes.csv").open() as file:
+        kinds_played = [row["perturbation"] for row in csv.DictReader(file) if row["agent"] == "real"]
+    assert kinds_played == [kind for kind in kinds for _ in range(5)]
+
+
+def test_perturbed_scores_do_not_depend_on_lanes(run: Run, tmp_path: Path) -> None:
+    scores = []
+    for lanes in (1, 4):
+        other = perturbed(run, "action_noise", "dropped_frames:0.5", "blob", "colour")
+        shutil.rmtree(run.evaluation.folder, ignore_errors=True)
+        compute = dataclasses.replace(run.config.compute, lanes=lanes)
+        evaluate(Run(run.folder, dataclasses.replace(other.config, compute=compute)))
+        scores.append([row["mean"] for row in rows_of(run)])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(("name", "why"), [("blub", "no perturbation `blub`"), ("domain_randomize", "cannot be made")])
+def test_a_perturbation_that_is_not_to_be_had_is_refused_before_anything_is_played(
+    run: Run, name: str, why: str
+) -> None:
+    with pytest.raises(UserError, match=why):
+        evaluate(perturbed(run, "bars", name))
+    assert not run.evaluation.folder.exists()
+
+
 def test_the_table_is_that_of_the_episodes(run: Run) -> None:
     evaluate(run)
     with (run.evaluation.folder / "episodes.csv").open() as file:

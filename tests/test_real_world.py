@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from counting import COUNT, DIGITS, SCALE, episode_length
 from gymnasium.vector import AutoresetMode
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig
+from worldmodels.envs.perturbations import Perturbation
 from worldmodels.real_world import RealWorld, spread_seeds
 
 COMPUTE = ComputeConfig(workers=0, device="cpu", precision="float32")
@@ -61,6 +63,18 @@ def test_observations_fit_their_space(world: RealWorld) -> None:
 def test_a_world_without_a_world_model_shows_nothing(tiny_agent: Agent) -> None:
     observation, _ = tiny_agent.real_world(2, COMPUTE, blind=True).reset(seed=1)
     assert observation.shape == (2, 0)
+
+
+def test_the_agent_remembers_the_action_that_it_meant(tiny_agent: Agent) -> None:
+    states = []
+    for perturbation in (None, Perturbation.parse("action_noise:0.5")):
+        world = tiny_agent.real_world(1, COMPUTE, perturbation=perturbation)
+        world.reset(seed=[8])
+        _, rewards, *_ = world.step(np.full((1, 1), 0.25, np.float32))
+        states.append((world.world_model.state.h.clone(), float(rewards[0])))  # type: ignore[union-attr]
+    (h, reward), (h_noisy, reward_noisy) = states
+    assert torch.equal(h, h_noisy)
+    assert reward != reward_noisy
 
 
 def test_one_seed_is_spread_over_the_lanes() -> None:

@@ -15,7 +15,7 @@ from worldmodels.config import ComputeConfig, ControllerConfig, DreamStart, Memo
 from worldmodels.controller.linear import LinearController
 from worldmodels.dream import DreamVectorEnv, Guards
 from worldmodels.envs.actions import Squash
-from worldmodels.envs.make import make_game
+from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
 from worldmodels.memory.starts import Starts, load_starts, save_starts
@@ -68,14 +68,20 @@ class Agent:
         return WorldModel(self.vision, self.memory, lanes, self.config.inputs, sample, precision)
 
     def real_world(
-        self, lanes: int, compute: ComputeConfig, score: bool = False, render: bool = False, blind: bool = False
+        self,
+        lanes: int,
+        compute: ComputeConfig,
+        score: bool = False,
+        render: bool = False,
+        blind: bool = False,
+        perturbation: Perturbation | None = None,
     ) -> RealWorld:
         """The game through the agent's eyes.
 
         `score` asks for the game in which scores are reported, `render` lets the game draw its own picture, `blind`
-        leaves V and M out (observations are empty).
+        leaves V and M out (observations are empty), `perturbation` comes between the game and the agent.
         """
-        make = partial(make_game, self.task, score, render)
+        make = partial(make_perturbed_game, self.task, score, render, perturbation)
         return RealWorld(make, lanes, None if blind else self.world_model(lanes, compute), self.task.success_key)
 
     def dream_world(

@@ -165,7 +165,7 @@ class CalibrateConfig:
 
 @dataclass(frozen=True)
 class ControllerConfig:
-    """Stage 4: C, evolved by CMA-ES."""
+    """Stage 4: C, evolved."""
 
     world: Literal["real", "dream"] = "real"
     """Where candidates are tried: in the game, or in M's dream."""
@@ -177,14 +177,18 @@ class ControllerConfig:
     """The M whose state C sees; an untrained one is a baseline."""
     latent: Literal["mean", "sample"] = "mean"
     """C sees the posterior's mean, or a sample as in the paper's code."""
+    optimizer: Literal["cma", "sep_cma", "lra_cma", "openes", "pgpe"] = "cma"
+    """CMA-ES; with a diagonal covariance; with learning rates that adapt to noise; OpenAI's strategy; or PGPE."""
     population: Annotated[int, Field(ge=4)] = 64
     """Candidates a generation."""
     rollouts: Count = 16
     """Episodes a candidate; all candidates of a generation play the same ones."""
+    rollouts_schedule: Annotated[tuple[tuple[Natural, Count], ...], ANYTIME] = ()
+    """Pairs of a generation, counted from 0, and the episodes a candidate plays from it on: [[100, 32], [150, 64]]."""
     generations: Annotated[Count, ANYTIME] = 200
     """Generations; a larger number later goes on where evolution stopped."""
     sigma0: Positive = 0.1
-    """First step size of CMA-ES."""
+    """First step size: standard deviation of a candidate's parameter."""
     temperature: NonNegative = 1.0
     """Temperature of the dream."""
     start: DreamStart = "first"
@@ -206,6 +210,8 @@ class ControllerConfig:
     """Real episodes of a validation."""
     validation_patience: Annotated[Count | None, ANYTIME] = None
     """Stop after so many validations in a row without a new best; a larger number later goes on."""
+    average: Count = 1
+    """Validate the average of the last so many means as well, and keep the better one; 1: the last mean only."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +228,9 @@ class EvaluateConfig:
     """Score a policy of uniformly random actions too."""
     stock: bool = True
     """Score in the task's `score_env` rather than in the game it learned in."""
+    perturbations: tuple[str, ...] = ()
+    """Score in the game with each of these disturbances too: action_noise:0.1, dropped_frames:0.2, bars, blob, colour,
+    domain_randomize; see `worldmodels.envs.perturbations`."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from worldmodels.agent import Agent, agent_of_run, load_agent
+from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.metrics import progress_bar
@@ -30,7 +31,7 @@ class Row:
     """An agent's score in one world.
 
     Attributes:
-        agent, world, game: who, where ("real" or "dream"), and in which game.
+        agent, world, game: who, where ("real", "disturbed" or "dream"), and in which game.
         temperature: of the dream; None in the game.
         episodes: number of test episodes.
         mean, std, sem: of the returns; the standard deviation is the sample's.
@@ -38,6 +39,7 @@ class Row:
         iqm: mean of the middle half of the returns.
         success_rate: share of episodes that were a success, where the game says so.
         length: mean steps of an episode.
+        perturbation: what came between a disturbed game and the agent; else empty.
     """
 
     agent: str
@@ -52,6 +54,12 @@ class Row:
     iqm: float
     success_rate: float | None
     length: float
+    perturbation: str = ""
+
+    @property
+    def place(self) -> str:
+        """The game, and what came between it and the agent."""
+        return f"{self.game}, {self.perturbation}" if self.perturbation else self.game
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class _Entry:
     agent: Agent
     world: WorldName
     temperature: float
+    perturbation: Perturbation | None = None
 
 
 def evaluate(run: Run, checkpoint: Path | None = None) -> None:
@@ -70,7 +79,7 @@ def evaluate(run: Run, checkpoint: Path | None = None) -> None:
     Writes `evaluation/scores.json` and `evaluation/episodes.csv`. Rows that were scored before are not scored again.
 
     Raises:
-        UserError: the run has no finished controller.
+        UserError: the run has no finished controller, or a perturbation is unknown or not to be had with its game.
     """
     entries = list(_entries(run, checkpoint))
     if not entries:
@@ -92,6 +101,7 @@ def evaluate(run: Run, checkpoint: Path | None = None) -> None:
 
 def _entries(run: Run, checkpoint: Path | None) -> Iterator[_Entry]:
     options = run.config.evaluate
+    perturbations = [Perturbation.parse(text) for text in options.perturbations]
     if checkpoint is not None:
         agents = {checkpoint.name: load_agent(checkpoint)}
     else:
@@ -100,6 +110,9 @@ def _entries(run: Run, checkpoint: Path | None) -> Iterator[_Entry]:
     for name, agent in agents.items():
         if "real" in options.worlds:
             yield _Entry(name, agent, "real", 0.0)
+            for perturbation in perturbations:
+                make_perturbed_game(agent.task, options.stock, perturbation=perturbation).close()  # refuses at once
+                yield _Entry(name, agent, "real", 0.0, perturbation)
         heads = agent.memory.config
         if "dream" in options.worlds and (heads.reward_head or heads.done_head) and len(agent.starts.mu):
             for temperature in options.temperatures or (agent.config.temperature,):
@@ -117,12 +130,14 @@ def _outcomes(run: Run, entry: _Entry) -> Outcomes:
         entry.temperature,
         config.evaluate.stock,
         config.evaluate.episodes,
+        *([str(entry.perturbation)] if entry.perturbation else []),
     ]
     played = Played(run.evaluation.folder / "played")
     found = played.get(key)
     if found is not None:
         return found
-    worlds = Worlds(entry.agent, config.compute, entry.temperature, score=config.evaluate.stock)
+    stock, perturbation = config.evaluate.stock, entry.perturbation
+    worlds = Worlds(entry.agent, config.compute, entry.temperature, score=stock, perturbation=perturbation)
     seeds = np.array(test_seeds(config.evaluate.episodes))
     with Fitness(worlds) as fitness:
         outcomes = fitness.evaluate(entry.agent.parameters[None], seeds, entry.world)
@@ -136,11 +151,12 @@ def _row(run: Run, entry: _Entry, outcomes: Outcomes) -> Row:
     stock = run.config.evaluate.stock and task.score_env is not None
     return Row(
         agent=entry.name,
-        world="dream" if dream else "real",
+        world="dream" if dream else "disturbed" if entry.perturbation else "real",
         game="M's dream" if dream else str(task.score_env if stock else task.env),
         temperature=entry.temperature if dream else None,
         success_rate=None if dream or not task.success_key else float(outcomes.successes.mean()),
         length=float(outcomes.lengths.mean()),
+        perturbation=str(entry.perturbation or ""),
         **statistics(outcomes.returns),
     )
 
@@ -170,7 +186,7 @@ def interquartile_mean(values: NDArray[np.float64]) -> float:
 
 def _episodes(row: Row, outcomes: Outcomes) -> list[dict[str, object]]:
     """A record an episode."""
-    head: dict[str, object] = {"agent": row.agent, "world": row.world, "game": row.game, "temperature": row.temperature}
+    head = {name: getattr(row, name) for name in ("agent", "world", "game", "temperature", "perturbation")}
     columns = zip(test_seeds(row.episodes), *outcomes, strict=True)
     return [
         head | {"seed": seed, "return": float(score), "steps": int(steps), "success": bool(success)}
@@ -190,13 +206,13 @@ def _write_csv(path: Path, records: list[dict[str, object]]) -> None:
 def print_table(rows: list[Row]) -> None:
     """Scores as a table on standard output."""
     table = Table(title=f"Scores on {rows[0].episodes} test episodes")
-    for heading in ("agent", "world", "tau", "mean +- std", "95 % interval", "IQM", "success", "steps"):
-        table.add_column(heading, justify="left" if heading in ("agent", "world") else "right")
+    for heading in ("agent", "world", "condition", "mean +- std", "95 % interval", "IQM", "success", "steps"):
+        table.add_column(heading, justify="left" if heading in ("agent", "world", "condition") else "right")
     for row in rows:
         table.add_row(
             row.agent,
             row.game,
-            "" if row.temperature is None else f"{row.temperature:g}",
+            row.perturbation if row.temperature is None else f"tau {row.temperature:g}",
             f"{row.mean:.1f} +- {row.std:.1f}",
             f"{row.interval[0]:.1f} .. {row.interval[1]:.1f}",
             f"{row.iqm:.1f}",

@@ -1,15 +1,14 @@
 import dataclasses
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from counting import COUNT, SCALE
+from evolving import evolve
 
 from worldmodels.agent import CONTROLLER, agent_of_run, blank_agent, load_parameters
-from worldmodels.config import Config, ControllerConfig
+from worldmodels.config import ControllerConfig
 from worldmodels.dream import DreamVectorEnv
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, Worlds
@@ -19,24 +18,6 @@ from worldmodels.metrics import read_metrics
 from worldmodels.play import Cuts
 from worldmodels.runs import Run
 from worldmodels.seeds import TRAINING, VALIDATION
-
-
-@pytest.fixture
-def copy(tiny_run: Run, tmp_path: Path) -> Run:
-    """A copy of the tiny run, to be worked on."""
-    shutil.copytree(tiny_run.folder, tmp_path / "run")
-    return Run(tmp_path / "run", tiny_run.config)
-
-
-def with_controller(config: Config, name: str, **options: object) -> Config:
-    base = config.controllers.get(name, config.controllers["real"])
-    return dataclasses.replace(config, controllers=config.controllers | {name: dataclasses.replace(base, **options)})
-
-
-def evolve(copy: Run, name: str, **options: object) -> Run:
-    run = Run(copy.folder, with_controller(copy.config, name, **options))
-    train_controller(run, name)
-    return run
 
 
 @pytest.mark.parametrize("name", ["real", "dream"])

@@ -153,6 +153,17 @@ def test_a_game_between_networks_is_drawn_and_its_signs_are_told(run):
     assert not game_curves(metrics("loss"), run.folder / "none.png")
 
 
+def test_a_curve_of_averaged_means_shows_them(tmp_path):
+    drawn = []
+    for name, averaged in (("plain", None), ("averaged", [5.0, 6.0, 7.0])):
+        lines = [GENERATIONS[0], GENERATIONS[1] | {"averaged": averaged}]
+        (tmp_path / name).mkdir()
+        write_lines(tmp_path / name / "history.jsonl", lines)
+        assert controller_curves(tmp_path / name, "c", ControllerConfig(), tmp_path / f"{name}.png")
+        drawn.append((tmp_path / f"{name}.png").read_bytes())
+    assert drawn[0] != drawn[1]
+
+
 def test_metrics_of_an_unknown_vision_model_are_drawn(tmp_path):
     write_lines(tmp_path / "metrics.jsonl", metrics("loss", "adversarial_loss"))
     assert vision_curves(tmp_path, tmp_path / "v.png")

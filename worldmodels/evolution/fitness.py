@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig, DreamStart
 from worldmodels.dream import Guards
+from worldmodels.envs.perturbations import Perturbation
 from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
 from worldmodels.runtime import pick_precision
 from worldmodels.workers import Pool
@@ -42,6 +43,7 @@ class Worlds:
     score: bool = False
     start: DreamStart = "first"
     guards: Guards = field(default_factory=Guards)
+    perturbation: Perturbation | None = None
 
 
 class PlayTrials:
@@ -64,8 +66,10 @@ class PlayTrials:
         if name not in self._made:
             agent, compute = self.worlds.agent, self.worlds.compute
             if name != "dream":
-                blind = name == "blind"
-                self._made[name] = agent.real_world(compute.lanes, compute, self.worlds.score, blind=blind)
+                score, blind, perturbation = self.worlds.score, name == "blind", self.worlds.perturbation
+                self._made[name] = agent.real_world(
+                    compute.lanes, compute, score, blind=blind, perturbation=perturbation
+                )
             else:
                 self._made[name] = agent.dream_world(
                     compute.dream_lanes,

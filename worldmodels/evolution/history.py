@@ -24,8 +24,10 @@ class Generation:
         samples: checksum of the candidates, to notice a replay that went another way.
         steps: steps played for it.
         seconds: wall-clock time that it took, validation included.
-        sigma: CMA-ES's step size after it.
+        sigma: the optimiser's step size after it.
         validation: returns of the distribution's mean on the validation seeds, if this generation was validated.
+        averaged: returns of the average of the last means on the same seeds, if that was validated too.
+        rollouts: episodes a candidate; unknown in histories of versions that did not record it.
     """
 
     generation: int
@@ -35,6 +37,15 @@ class Generation:
     seconds: float
     sigma: float
     validation: list[float] | None = None
+    averaged: list[float] | None = None
+    rollouts: int | None = None
+
+    @property
+    def score(self) -> float:
+        """Mean return of the better one of the two that were validated; minus infinity if none was."""
+        return max(
+            (float(np.mean(returns)) for returns in (self.validation, self.averaged) if returns), default=-np.inf
+        )
 
 
 _GENERATION = TypeAdapter(Generation)
@@ -89,5 +100,5 @@ def read_history(folder: Path) -> list[Generation]:
 
 def stale_validations(generations: Sequence[Generation]) -> int:
     """How many validations there have been since the best one."""
-    scores = [np.mean(entry.validation) for entry in generations if entry.validation]
+    scores = [entry.score for entry in generations if entry.validation]
     return len(scores) - 1 - int(np.argmax(scores)) if scores else 0

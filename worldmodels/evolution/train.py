@@ -1,18 +1,21 @@
 """Stage 4: evolve C."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from worldmodels.agent import CONTROLLER, blank_agent
 from worldmodels.config import ControllerConfig
 from worldmodels.errors import UserError
-from worldmodels.evolution.cmaes import CMAES
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
+from worldmodels.evolution.optimizers import OPTIMIZERS
+from worldmodels.evolution.schedule import RolloutSchedule
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
 from worldmodels.play import Cuts
@@ -43,7 +46,7 @@ def train_controller(run: Run, name: str) -> None:
     with stage.begin(options, needs):
         if stage.done is None or not is_complete(read_history(stage.folder), config):
             stage.reopen()
-            _Evolution(run, stage, name, config).run()
+            Evolution(run, stage, name, config).run()
 
 
 def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool:
@@ -52,14 +55,19 @@ def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool
     return len(history) >= config.generations or (patience is not None and stale_validations(history) >= patience)
 
 
-class _Evolution:
+class Evolution:
+    """A controller's evolution, from wherever its stage's folder has brought it."""
+
     def __init__(self, run: Run, stage: Stage, name: str, config: ControllerConfig) -> None:
         self.run_seed, self.stage, self.name, self.config = run.config.seed, stage, name, config
         self.agent = blank_agent(run, config)
         guards = training_guards(run, config, self.agent.starts)
         self.worlds = Worlds(self.agent, run.config.compute, config.temperature, start=config.start, guards=guards)
         seed = torch_seed(self.run_seed, "evolution")
-        self.cmaes = CMAES(self.agent.form.parameters, config.population, config.sigma0, seed)
+        self.rollouts = RolloutSchedule(config.rollouts, config.rollouts_schedule)
+        make = OPTIMIZERS[config.optimizer]
+        self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed)
+        self.means: deque[NDArray[np.float32]] = deque(maxlen=config.average)
         self.best = -np.inf
 
     def run(self) -> None:
@@ -82,20 +90,20 @@ class _Evolution:
                     f"None of the {len(history.generations)} generations in {self.stage.folder} was validated: "
                     "ask for more generations."
                 )
-            best = max(validated, key=lambda entry: np.mean(entry.validation or -np.inf))
+            best = max(validated, key=lambda entry: entry.score)
             summary = {
                 "generations": len(history.generations),
                 "best_generation": best.generation,
                 "stale_validations": stale_validations(history.generations),
-                "validation": float(np.mean(best.validation or np.nan)),
+                "validation": best.score,
                 "steps": sum(entry.steps for entry in history.generations),
             }
         self.stage.finish(summary, artefacts=[CONTROLLER])
 
     def _replay(self, generations: list[Generation]) -> None:
-        """Bring CMA-ES to where the recorded generations had brought it."""
+        """Bring the optimiser to where the recorded generations had brought it."""
         for entry in generations:
-            if checksum(self.cmaes.ask()) != entry.samples:
+            if checksum(self.optimizer.ask()) != entry.samples:
                 raise UserError(
                     f"Evolution in {self.stage.folder} cannot go on here: generation {entry.generation} "
                     "comes out otherwise than on the machine where it began. Go on there, or "
@@ -107,41 +115,67 @@ class _Evolution:
                     f"Generation {entry.generation} in {self.stage.folder} is damaged: "
                     "delete the folder to evolve again."
                 )
-            self.cmaes.tell(fitness)
-            if entry.validation:
-                self.best = max(self.best, float(np.mean(entry.validation)))
+            self._check_rollouts(entry)
+            self._tell(fitness)
+            self.best = max(self.best, entry.score)
+
+    def _check_rollouts(self, entry: Generation) -> None:
+        """Raise UserError if a recorded generation played more or less than the options now say."""
+        asked = self.rollouts.at(entry.generation)
+        if entry.rollouts not in (None, asked):
+            raise UserError(
+                f"Generation {entry.generation} in {self.stage.folder} played {entry.rollouts} episodes a candidate, "
+                f"and rollouts_schedule now says {asked}: change it for generations from "
+                "the next one on only, or delete the folder to evolve again."
+            )
+
+    def _tell(self, fitness: NDArray[np.float64]) -> None:
+        self.optimizer.tell(fitness)
+        self.means.append(self.optimizer.mean)
 
     def _generation(self, fitness: Fitness, log: MetricsLog, bar: Bar) -> Generation:
-        config, number, begin = self.config, self.cmaes.generation, time.perf_counter()
-        candidates = self.cmaes.ask()
-        seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, config.rollouts))
+        config, number, begin = self.config, self.optimizer.generation, time.perf_counter()
+        candidates, rollouts = self.optimizer.ask(), self.rollouts.at(number)
+        seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
         outcomes = fitness.evaluate(candidates, seeds, config.world, Cuts(config.patience, config.max_steps))
         returns = outcomes.returns.mean(1)
-        self.cmaes.tell(returns)
+        self._tell(returns)
+        validation, averaged = self._validate(fitness)
         entry = Generation(
             generation=number,
             fitness=returns.tolist(),
             samples=checksum(candidates),
             steps=int(outcomes.lengths.sum()),
-            validation=self._validate(fitness),
-            sigma=self.cmaes.sigma,
+            validation=validation,
+            averaged=averaged,
+            rollouts=rollouts,
+            sigma=self.optimizer.sigma,
             seconds=time.perf_counter() - begin,
         )
         self._report(entry, log, bar)
         return entry
 
-    def _validate(self, fitness: Fitness) -> list[float] | None:
-        """The mean's returns on the real game, every few generations and after the last; the best mean is kept."""
-        config, finished = self.config, self.cmaes.generation
+    def _validate(self, fitness: Fitness) -> tuple[list[float] | None, list[float] | None]:
+        """Returns on the real game of the mean and, if asked for, of the average of the last means; the best is kept.
+
+        Every few generations and after the last; both play the same episodes.
+        """
+        config, finished = self.config, self.optimizer.generation
         if finished % config.validate_every and finished != config.generations:
-            return None
+            return None, None
         seeds = np.array(validation_seeds(config.validation_episodes))
-        returns = fitness.evaluate(self.cmaes.mean[None], seeds, "real").returns[0]
-        if returns.mean() > self.best:
-            self.best = float(returns.mean())
-            parameters = torch.from_numpy(self.cmaes.mean)
-            save_tensors(self.stage.folder / CONTROLLER, {"parameters": parameters}, generation=finished)
-        return returns.tolist()
+        proposed = [self.optimizer.mean]
+        if config.average > 1:
+            proposed.append(np.mean(self.means, axis=0))
+        returns = fitness.evaluate(np.stack(proposed), seeds, "real").returns
+        scores = returns.mean(1)
+        if scores.max() > self.best:
+            self.best = float(scores.max())
+            parameters = torch.from_numpy(proposed[int(scores.argmax())])
+            averaged = {"averaged": len(self.means)} if scores.argmax() else {}
+            save_tensors(self.stage.folder / CONTROLLER, {"parameters": parameters}, generation=finished, **averaged)
+        validation, *averages = returns.tolist()
+        return validation, averages[0] if averages else None
 
     def _say_if_stopped(self, history: Sequence[Generation], bar: Bar) -> None:
         if len(history) < self.config.generations:
@@ -158,8 +192,8 @@ class _Evolution:
         if np.ptp(returns) == 0:
             bar.say(
                 f"C {self.name}: all {len(returns)} candidates of generation {entry.generation} did "
-                "equally well, so nothing was learned from it: give episodes more steps, "
-                "more patience, or a larger sigma0."
+                "equally well, so nothing was learned from it, likely because none of them came to any "
+                "reward: give episodes more steps, more patience, or a larger sigma0."
             )
         if entry.validation:
             score, spread = float(np.mean(entry.validation)), float(np.std(entry.validation))
@@ -168,4 +202,8 @@ class _Evolution:
                 f"C {self.name}, {entry.generation + 1} generations: validation {score:.1f} +- {spread:.1f} "
                 f"({len(entry.validation)} real episodes), population mean {returns.mean():.1f}"
             )
+        if entry.averaged:
+            score = float(np.mean(entry.averaged))
+            log.write(entry.generation + 1, validation_averaged=score)
+            bar.say(f"C {self.name}: the average of the last {len(self.means)} means {score:.1f}")
         bar.advance(1, f"mean {returns.mean():.1f} best {returns.max():.1f}, {rate:,.0f} steps/s")

@@ -152,7 +152,9 @@ def controller_curves(folder: Path, name: str, config: ControllerConfig, path: P
         left, right = figure.subplots(1, 2)
         played = np.cumsum([entry.steps for entry in generations])
         _population_panel(left, generations, played)
-        left.set(title=f"training: candidates in {world}", ylabel=f"mean return of {config.rollouts} episodes")
+        counts = {config.rollouts, *(entry.rollouts or config.rollouts for entry in generations)}
+        episodes = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+        left.set(title=f"training: candidates in {world}", ylabel=f"mean return of {episodes} episodes")
         _validation_panel(right, generations, played)
         right.set(title="validation: the distribution's mean in the real game", ylabel="return")
         for axes in (left, right):
@@ -172,21 +174,26 @@ def _population_panel(axes: Axes, generations: Sequence[Generation], played: np.
 
 
 def _validation_panel(axes: Axes, generations: Sequence[Generation], played: np.ndarray) -> None:
-    validated = [(at, entry.validation) for at, entry in zip(played, generations, strict=True) if entry.validation]
+    validated = [(at, entry) for at, entry in zip(played, generations, strict=True) if entry.validation]
     if not validated:
         axes.text(0.5, 0.5, "not yet validated", transform=axes.transAxes, ha="center", va="center")
         return
     steps = [at for at, _ in validated]
-    measured = [statistics(np.array(returns)) for _, returns in validated]
+    measured = [statistics(np.array(entry.validation)) for _, entry in validated]
     means = np.array([row["mean"] for row in measured])
     spread = np.abs(np.array([row["interval"] for row in measured]).T - means)  # (2, K)
-    count = len(validated[-1][1])
+    count = len(validated[-1][1].validation or ())
     axes.errorbar(
         steps, means, spread, color=VALIDATION, marker="o", markersize=3, capsize=2, elinewidth=0.8,
         label=f"mean of {count} episodes, 95 % interval",
     )  # fmt: skip
-    best = int(means.argmax())
-    axes.plot(steps[best], means[best], "*", color=REFERENCE, markersize=11, zorder=3, label=f"kept: {means[best]:.1f}")
+    averaged = [(at, float(np.mean(entry.averaged))) for at, entry in validated if entry.averaged]
+    if averaged:
+        axes.plot(*zip(*averaged, strict=True), color=TRAINING, marker=".", label="average of the last means")
+    scores = [entry.score for _, entry in validated]
+    best = int(np.argmax(scores))
+    label = f"kept: {scores[best]:.1f}"
+    axes.plot(steps[best], scores[best], "*", color=REFERENCE, markersize=11, zorder=3, label=label)
     axes.legend(loc="best")
 
 

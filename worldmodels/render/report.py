@@ -104,7 +104,7 @@ def _scores(run: Run, folder: Path) -> Iterator[Block]:
 def _score_cells(row: Row) -> tuple[str, ...]:
     return (
         row.agent,
-        row.game,
+        row.place,
         "" if row.temperature is None else f"{row.temperature:g}",
         f"{row.episodes:,}",
         f"{row.mean:.1f} ± {row.std:.1f}",

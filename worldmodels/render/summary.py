@@ -15,8 +15,12 @@ def in_words(config: Config) -> str:
     task, vision, memory = config.task, config.vision, config.memory
     heads = [name for name, there in (("rewards", memory.reward_head), ("ends", memory.done_head)) if there]
     kinds = {"z": "z", "zh": "z and h", "zch": "z, c and h"}
+    worlds = {
+        name: "the real game" if c.world == "real" else dream_in_words(c, memory.members)
+        for name, c in config.controllers.items()
+    }
     controllers = "; ".join(
-        f"{name}: in {'the real game' if c.world == 'real' else dream_in_words(c, memory.members)}, "
+        f"{name}: by {c.optimizer}, in {worlds[name]}, "
         f"seeing {kinds[c.inputs]}, {c.population} candidates x {c.rollouts} episodes a generation"
         for name, c in config.controllers.items()
     )
@@ -28,7 +32,7 @@ def in_words(config: Config) -> str:
         + next_z
         + (f", predicting {' and '.join(heads)}" if heads else "")
         + ". "
-        f"C: linear, evolved by CMA-ES ({controllers}). Seed {config.seed}."
+        f"C: linear, evolved ({controllers}). Seed {config.seed}."
     )
 
 

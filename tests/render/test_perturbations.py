@@ -1,0 +1,38 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from counting import tiny_config
+from PIL import Image
+
+from worldmodels.config import Config, EvaluateConfig
+from worldmodels.errors import UserError
+from worldmodels.render.perturbations import render_perturbations
+from worldmodels.runs import Run
+
+
+def drawn(folder: Path, *perturbations: str) -> np.ndarray:
+    config = replace(tiny_config(), evaluate=EvaluateConfig(perturbations=perturbations))
+    render_perturbations(Run(folder / "run", config), folder / "picture.png")
+    with Image.open(folder / "picture.png") as picture:
+        return np.asarray(picture)
+
+
+def test_a_row_a_perturbation(tmp_path: Path) -> None:
+    one, two = drawn(tmp_path, "bars"), drawn(tmp_path, "bars", "blob")
+    assert one.shape[1] == two.shape[1]
+    assert two.shape[0] / one.shape[0] == pytest.approx(1.5, abs=0.05)
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_names_all_that_the_game_knows_are_drawn(tmp_path: Path) -> None:
+    names = ("action_noise", "dropped_frames", "bars", "blob", "colour")
+    assert np.array_equal(drawn(tmp_path), drawn(tmp_path, *names))
+
+
+def test_a_missing_folder_and_an_unknown_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no folder .*nowhere"):
+        render_perturbations(Run(tmp_path / "run", Config()), tmp_path / "nowhere" / "picture.png")
+    with pytest.raises(UserError, match="did you mean `blob`"):
+        drawn(tmp_path, "blub")

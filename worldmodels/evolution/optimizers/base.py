@@ -1,0 +1,71 @@
+"""What every optimiser of C is: ask, evaluate, tell; and every sample a function of (seed, generation)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodels.errors import UserError
+from worldmodels.seeds import stream
+
+Vector = NDArray[np.float64]
+
+
+class Optimizer(ABC):
+    """Maximises; the first mean is zero.
+
+    The state after g generations follows from the seed and the fitnesses told in them: asking and telling a new object
+    the same fitnesses brings it to the same state, so nothing but the fitnesses has to be stored to resume.
+
+    Args:
+        dimension: parameters P of a candidate.
+        population: candidates N a generation.
+        sigma0: first step size: standard deviation of a candidate's parameter.
+        seed: of all samples.
+
+    Raises:
+        UserError: the optimiser cannot work with such a population.
+    """
+
+    def __init__(self, dimension: int, population: int, sigma0: float, seed: int) -> None:
+        self.dimension, self.population, self.generation = dimension, population, 0
+        self._seed = seed
+        self._random = stream(seed, "evolution/samples", 0)
+
+    def ask(self) -> NDArray[np.float32]:
+        """The candidates (N, P) of the next generation."""
+        self._random = stream(self._seed, "evolution/samples", self.generation)
+        return np.asarray(self._sample()).astype(np.float32)
+
+    def tell(self, fitness: Vector) -> None:
+        """Learn from the fitness (N,) of the candidates last asked for; more is better.
+
+        Raises:
+            UserError: a fitness is not a finite number.
+        """
+        if not np.isfinite(fitness).all():
+            raise UserError(
+                f"The fitness of a candidate of generation {self.generation} is not a finite number: "
+                "the game or M's reward head is damaged."
+            )
+        self._learn(fitness)
+        self.generation += 1
+
+    @abstractmethod
+    def _sample(self) -> Sequence[Vector] | Vector:
+        """N candidates (P,), drawn from `self._random`."""
+
+    @abstractmethod
+    def _learn(self, fitness: Vector) -> None:
+        """Update the distribution."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> NDArray[np.float32]:
+        """Mean of the search distribution (P,): what is validated and shipped."""
+
+    @property
+    @abstractmethod
+    def sigma(self) -> float:
+        """Step size: by how much a candidate's parameters differ from the mean."""
