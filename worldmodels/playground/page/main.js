@@ -171,6 +171,7 @@ function tally(world, state, extra = []) {
 /** Draw the newest frame and all that belongs to it. */
 function draw() {
   drawing = false;
+  if (document.body.dataset.link !== "live") return; // the connection was lost since: its end is what is shown
   const { header, arrays, pictures } = latest;
   if (header.agent !== shown?.name) layOut(header.agent);
   paint($("dream"), pictures[0]);
