@@ -44,7 +44,7 @@ const wire = new Wire(() => ({ ...settings, ...(settings.agent === null ? { agen
     $("agent").replaceChildren(...agents.map((agent) => new Option(`${agent.name} (${agent.task})`, agent.name)));
     $("agent").value = settings.agent;
     $("agent").disabled = agents.length < 2;
-    $("files").textContent = `A GIF and an MP4, of ${message.limits.seconds} seconds at most.`;
+    $("files").textContent = `A GIF and an MP4, of ${message.seconds} seconds at most.`;
   },
   frame(frame) {
     latest = frame;
