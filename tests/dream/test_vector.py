@@ -94,6 +94,17 @@ def test_a_dream_in_a_batch_of_another_width_is_the_same_to_the_bit(lanes: int, 
         other.reset(seed=[5] * lanes)
 
 
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_dream_in_other_blocks_differs_by_rounding_alone(block: int) -> None:
+    memory = memory_of(done_head=False)
+    usual, alone, among = dream_of(1, memory), dream_of(1, memory, block=block), dream_of(7, memory, block=block)
+    for dream in (usual, alone, among):
+        dream.reset(seed=[5] * dream.num_envs)
+    expected, seen = followed(usual, 0), followed(alone, 0)
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(expected, seen, strict=True))
+    assert same(followed(among, 6), seen)
+
+
 def test_a_dream_is_the_same_when_those_beside_it_have_ended() -> None:
     memory = memory_of(done_head=False)
     alone, among = dream_of(1, memory), dream_of(200, memory)

@@ -28,7 +28,7 @@ def test_the_server_introduces_its_agents(caller):
     hello = caller.hear("hello")
     assert [agent["name"] for agent in hello["agents"]] == ["dreamer", "mortal"]
     first = hello["agents"][0]
-    assert (first["task"], first["fps"], first["latents"]) == ("counting", 100.0, 4)
+    assert (first["task"], first["fps"], first["mixtures"]) == ("counting", 100.0, 5)
     assert first["entries"] == [{"name": "action 1", "low": -1.0, "high": 1.0}]
     assert [button["place"] for button in first["buttons"]] == ["left", "right"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from worldmodels.dream.guards import Guards
 from worldmodels.memory.mdn_rnn import MDNRNN
-from worldmodels.memory.stepper import BLOCK, Expected, Stepper
+from worldmodels.memory.stepper import Expected, Stepper
 from worldmodels.noise import uniform
 
 MASK_STEP, MEMBER_STEP = -2, -3
@@ -26,10 +26,11 @@ class Mover:
         memory: M.
         guards: how the dream differs from M's own.
         precision: of the matrix products.
+        block: rows of a matrix product on the CPU.
     """
 
-    def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype) -> None:
-        self._first, self._dropout = Stepper(memory, precision), guards.dropout
+    def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> None:
+        self._first, self._dropout = Stepper(memory, precision, block), guards.dropout
 
     def begin(self, seeds: Int[Tensor, " n"], pick: Int[Tensor, " n"]) -> Kept:
         """What is kept of dreams with these seeds that begin at these starts; the mask comes last."""
@@ -59,10 +60,10 @@ class Mover:
 class OneMember(Mover):
     """Each dream is moved by one of the Ms, drawn with equal chances; M steps too, for C's sake."""
 
-    def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype) -> None:
-        super().__init__(memory, guards, precision)
+    def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> None:
+        super().__init__(memory, guards, precision, block)
         device = memory.head.weight.device
-        self._steppers = [self._first, *(Stepper(other.to(device), precision) for other, _ in guards.others)]
+        self._steppers = [self._first, *(Stepper(other.to(device), precision, block) for other, _ in guards.others)]
         self._h, self._c = (
             torch.stack([torch.zeros_like(tensors[0]), *tensors]).to(device)  # M's own state is the dream's
             for tensors in zip(*((starts.h, starts.c) for _, starts in guards.others), strict=True)
@@ -90,7 +91,7 @@ class OneMember(Mover):
         own_h[groups[0]] = h[groups[0]]
         parts: list[Expected] = []
         for stepper, rows in zip(self._steppers, groups, strict=True):
-            filled = torch.cat([rows, rows.new_zeros(-len(rows) % BLOCK)])
+            filled = torch.cat([rows, rows.new_zeros(-len(rows) % stepper.block)])
             if stepper is not self._first:
                 their_h, their_c = own_h[filled], own_c[filled]
                 stepper.step(z[filled], action[filled], restart[filled], their_h, their_c)
@@ -113,11 +114,11 @@ def _in_place(parts: Sequence[Expected], rows: Sequence[Int[Tensor, " _"]]) -> E
 class Penalised(Mover):
     """M moves the world; what the Ms disagree on is taken off the reward."""
 
-    def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype) -> None:
-        super().__init__(memory, guards, precision)
+    def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> None:
+        super().__init__(memory, guards, precision, block)
         self._weight, device = guards.disagreement, memory.head.weight.device
         self._others = [
-            (Stepper(other.to(device), precision), starts.h.to(device), starts.c.to(device))
+            (Stepper(other.to(device), precision, block), starts.h.to(device), starts.c.to(device))
             for other, starts in guards.others
         ]
 
@@ -151,17 +152,21 @@ def disagreement(opinions: Sequence[Expected]) -> Float[Tensor, " n"]:
     That of the next latent's mean, averaged over its dimensions, plus that of the probability of the end and that of
     the reward, where there are such heads.
     """
-    latents = [(torch.softmax(one.logits, 1) * one.mean).sum(1) for one in opinions]
+    total = _spread([(torch.softmax(one.logits, 1) * one.mean).sum(1) for one in opinions]).mean(1)
     ends = [torch.sigmoid(one.done) for one in opinions if one.done is not None]
     rewards = [one.reward for one in opinions if one.reward is not None]
-    total = torch.stack(latents).std(0, correction=0).mean(1)
     for numbers in (ends, rewards):
         if numbers:
-            total = total + torch.stack(numbers).std(0, correction=0)
+            total = total + _spread(numbers)
     return total
 
 
-def mover_of(memory: MDNRNN, guards: Guards, precision: torch.dtype) -> Mover:
+def _spread(values: Sequence[Tensor]) -> Tensor:
+    """Standard deviation of each entry over the tensors; exactly 0 where all are equal."""
+    return torch.stack([value - values[0] for value in values]).std(0, correction=0)
+
+
+def mover_of(memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> Mover:
     """What the guards ask for."""
     kinds = {"none": Mover, "member": OneMember, "penalty": Penalised}
-    return kinds[guards.ensemble](memory, guards, precision)
+    return kinds[guards.ensemble](memory, guards, precision, block)

@@ -49,6 +49,7 @@ class Simulator:
         lanes: number of lanes B.
         precision: of M's matrix products.
         guards: how the dreams differ from M's own.
+        block: rows of a block.
 
     Attributes:
         lanes: int64 (n,), the lane of each row.
@@ -61,10 +62,11 @@ class Simulator:
         lanes: int,
         precision: torch.dtype = torch.float32,
         guards: Guards = Guards(),  # noqa: B008  # immutable
+        block: int = BLOCK,
     ) -> None:
-        self.memory, self.device = memory, memory.head.weight.device
+        self.memory, self.device, self.block = memory, memory.head.weight.device, block
         self.starts = Starts(*(tensor.to(self.device) for tensor in starts))
-        self._mover = mover_of(memory, guards, precision)
+        self._mover = mover_of(memory, guards, precision, block)
         self._half = even(memory.latent_dim)
         self._row = torch.full((lanes,), -1, device=self.device)
         self.lanes = torch.zeros(0, dtype=torch.int64, device=self.device)
@@ -90,12 +92,12 @@ class Simulator:
     def end(self, lanes: Int[Tensor, " m"]) -> None:
         """Compute the dreams of some lanes no longer; rows are moved only where that saves a block of work."""
         under_way = ~torch.isin(self.lanes, lanes.to(self.device))
-        if _blocks(int(under_way.sum())) < _blocks(len(self.lanes)):
+        if self._filled(int(under_way.sum())) < self._filled(len(self.lanes)):
             self._arrange(self.lanes[under_way], [tensor[: len(under_way)][under_way] for tensor in self._rows])
 
     def _arrange(self, lanes: Int[Tensor, " n"], rows: Sequence[Tensor]) -> None:
         """Let the rows be these, filled up with zeros to whole blocks."""
-        missing = _blocks(len(lanes)) * BLOCK - len(lanes)
+        missing = self._filled(len(lanes)) - len(lanes)
         self._rows = tuple(torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) for part in rows)
         self.lanes = lanes
         self._row.fill_(-1)
@@ -104,7 +106,7 @@ class Simulator:
     def _starting(self, seeds: Int[Tensor, " m"]) -> tuple[Tensor, ...]:
         """Dreams at their beginning: a latent drawn from a start's posterior, M's state there, what the mover keeps."""
         count = len(seeds)
-        seeds = torch.cat([seeds, seeds.new_zeros(_blocks(count) * BLOCK - count)])
+        seeds = torch.cat([seeds, seeds.new_zeros(self._filled(count) - count)])
         numbers = uniform(seeds, torch.full_like(seeds, START_STEP), self._half + 1)
         pick = (numbers[:, self._half] * len(self.starts.mu)).long()
         mu, logvar, h, c, first = (tensor[pick] for tensor in self.starts)
@@ -130,6 +132,6 @@ class Simulator:
             done = numbers[:, -1] < torch.sigmoid(expected.done)
         return Events(reward[:count], done[:count])
 
-
-def _blocks(rows: int) -> int:
-    return -(-rows // BLOCK)
+    def _filled(self, rows: int) -> int:
+        """Rows of the whole blocks that so many rows take."""
+        return -(-rows // self.block) * self.block

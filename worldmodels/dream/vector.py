@@ -18,6 +18,7 @@ from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, State
 from worldmodels.memory.starts import Starts
+from worldmodels.memory.stepper import BLOCK
 from worldmodels.real_world import spread_seeds
 
 
@@ -39,6 +40,7 @@ class DreamVectorEnv(VectorEnv):
         max_steps: step limit.
         precision: of M's matrix products.
         guards: how the dreams differ from M's own.
+        block: lanes that M computes at once, on the CPU; dreams are the same to the bit only at the same block.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class DreamVectorEnv(VectorEnv):
         max_steps: int = 1000,
         precision: torch.dtype = torch.float32,
         guards: Guards = Guards(),  # noqa: B008  # immutable
+        block: int = BLOCK,
     ) -> None:
         if len(starts.mu) == 0:
             raise UserError("A dream has no start: M's stage kept none.")
@@ -63,7 +66,7 @@ class DreamVectorEnv(VectorEnv):
         self.single_action_space = squash.space
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, lanes)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, lanes)
-        self._simulator = Simulator(memory, starts, lanes, precision, guards)
+        self._simulator = Simulator(memory, starts, lanes, precision, guards, block)
         self._steps = np.zeros(lanes, np.int64)
         self.over = np.ones(lanes, bool)
 

@@ -20,7 +20,7 @@ from worldmodels.errors import UserError
 from worldmodels.playground.cast import Role
 from worldmodels.playground.guard import Guard
 from worldmodels.playground.outlet import NotReading, Outlet
-from worldmodels.playground.protocol import MAX_TEMPERATURE, Begin, Seen, understood
+from worldmodels.playground.protocol import Begin, Seen, understood
 from worldmodels.playground.recorder import MAX_SECONDS
 from worldmodels.playground.threads import Dreamer, OwnThread
 from worldmodels.playground.visit import Visit
@@ -121,10 +121,7 @@ class Playground:
 
     def _hello(self) -> dict[str, object]:
         """What the page has to know before the visit begins."""
-        return {
-            "agents": [_introduction(role) for role in self._cast.values()],
-            "limits": {"visitors": self._limit, "seconds": MAX_SECONDS, "temperature": MAX_TEMPERATURE},
-        }
+        return {"agents": [_introduction(role) for role in self._cast.values()], "seconds": MAX_SECONDS}
 
 
 def _introduction(role: Role) -> dict[str, object]:
@@ -138,7 +135,6 @@ def _introduction(role: Role) -> dict[str, object]:
             {"name": name, "low": low, "high": high}
             for name, low, high in zip(role.layout.entries, agent.squash.low, agent.squash.high, strict=True)
         ],
-        "latents": agent.vision.latent_dim,
         "mixtures": agent.memory.output.components,
     }
 

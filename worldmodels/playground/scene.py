@@ -34,13 +34,16 @@ class Dream:
         self.agent = agent
         memory = agent.memory.config
         self.is_a_game = memory.reward_head or memory.done_head
+        self._at_home = self._world_from(agent.starts.only_first())
         self.begin(0)
+
+    def _world_from(self, starts: Starts) -> DreamVectorEnv:
+        agent, limit = self.agent, self.agent.task.max_steps
+        return DreamVectorEnv(agent.memory, starts, agent.squash, 1, agent.config.inputs, max_steps=limit, block=1)
 
     def begin(self, seed: int, start: Starts | None = None) -> Float[Tensor, "1 z"]:
         """Begin anew, from one of M's starts or from the one given; returns the first latent."""
-        agent, limit = self.agent, self.agent.task.max_steps
-        starts = agent.starts.only_first() if start is None else start
-        self._world = DreamVectorEnv(agent.memory, starts, agent.squash, 1, agent.config.inputs, max_steps=limit)
+        self._world = self._at_home if start is None else self._world_from(start)
         self.features, _ = self._world.reset(seed=[seed])
         self.steps, self.total, self.over = 0, 0.0, False
         self.reward: float | None = None

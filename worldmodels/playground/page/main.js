@@ -44,7 +44,7 @@ const wire = new Wire(() => ({ ...settings, ...(settings.agent === null ? { agen
     $("agent").replaceChildren(...agents.map((agent) => new Option(`${agent.name} (${agent.task})`, agent.name)));
     $("agent").value = settings.agent;
     $("agent").disabled = agents.length < 2;
-    $("files").textContent = `A GIF and an MP4, of ${message.limits.seconds} seconds at most.`;
+    $("files").textContent = `A GIF and an MP4, of ${message.seconds} seconds at most.`;
   },
   frame(frame) {
     latest = frame;
@@ -171,6 +171,7 @@ function tally(world, state, extra = []) {
 /** Draw the newest frame and all that belongs to it. */
 function draw() {
   drawing = false;
+  if (document.body.dataset.link !== "live") return; // the connection was lost since: its end is what is shown
   const { header, arrays, pictures } = latest;
   if (header.agent !== shown?.name) layOut(header.agent);
   paint($("dream"), pictures[0]);
