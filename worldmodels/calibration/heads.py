@@ -77,7 +77,8 @@ def head_errors(
     """What M's heads said of every step of some episodes, as it followed them; None for a head that M does not have."""
     device = memory.head.weight.device
     said: dict[str, list[NDArray]] = {"end": [], "done": [], "expected": [], "reward": []}
-    for group in np.array_split(episodes, -(-len(episodes) // BATCH)):
+    by_length = episodes[np.argsort(latents.lengths[episodes], kind="stable")]  # they are padded to the longest
+    for group in np.array_split(by_length, -(-len(episodes) // BATCH)):
         batch = whole_episodes(latents, group, seed)
         inputs = (tensor.to(device) for tensor in (batch.z[:, :-1], batch.action, batch.restart))
         prediction, _ = memory(*inputs, memory.initial_state(len(group)))

@@ -20,8 +20,8 @@ from worldmodels.vision.base import VisionModel, picture
 
 HORIZONS = (1, 5, 10, 20, 50)
 """Steps ahead."""
-MOMENTS = 128
-"""Moments from which M looks ahead."""
+EPISODES, MOMENTS = 32, 2
+"""M looks ahead from so many moments of each of so many episodes."""
 DREAMS = 8
 """Dreams from each moment."""
 
@@ -71,9 +71,9 @@ def _moments(
 ) -> tuple[NDArray[np.int64], State]:
     """Random moments of episodes that go on for `horizon` steps more, and M's state before each."""
     random = stream(seed, "calibration/moments")
-    chosen = random.permutation(episodes)[:MOMENTS]
-    shape = (len(chosen), -(-MOMENTS // len(chosen)))
-    moments = random.integers(0, latents.lengths[chosen][:, None] - horizon, shape)
+    chosen = random.permutation(episodes)[:EPISODES]
+    each = -(-EPISODES * MOMENTS // len(chosen))  # as many in all, where there are fewer episodes
+    moments = random.integers(0, latents.lengths[chosen][:, None] - horizon, (len(chosen), each))
     return remembered(latents, memory, chosen, moments, seed)
 
 

@@ -26,7 +26,7 @@ from worldmodels.runs import Run, atomic, read_json, write_json
 from worldmodels.seeds import validation_seeds
 
 TABLE = "table.json"
-HELD_OUT = 256
+HELD_OUT = 128
 """At most so many held-out episodes are followed."""
 
 
