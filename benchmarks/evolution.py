@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from worldmodels.cli import guarded
+from worldmodels.compare.links import share_stage
 from worldmodels.config import Config, ControllerConfig
 from worldmodels.errors import UserError
 from worldmodels.evolution import fitness, train
@@ -36,7 +37,7 @@ from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.metrics import say
 from worldmodels.options import validate
 from worldmodels.play import Outcomes
-from worldmodels.runs import Run, Stage, share_stage, stored_options
+from worldmodels.runs import Run, Stage, stored_options
 
 SIZES = {867: 4_000, 1_088: 60_000}
 """Parameters of the paper's CarRacing and TakeCover controllers, and steps a second at which they play on 2 cores."""
