@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodels.data.rollouts import Episode, compress, frame_compressor
+from worldmodels.data.planes import FrameCompressor
+from worldmodels.data.rollouts import Episode
 from worldmodels.errors import UserError
 from worldmodels.real_world import RealWorld
 
@@ -15,12 +16,12 @@ class Notes:
     """An episode under way, begun with a seed."""
 
     def __init__(self, seed: int) -> None:
-        self._seed, self._compressor = seed, frame_compressor()
+        self._seed, self._compress = seed, FrameCompressor()
         self._frames, self._actions, self._rewards = list[bytes](), list[NDArray[np.float32]](), list[float]()
 
     def see(self, frame: NDArray[np.uint8], action: NDArray[np.float32]) -> None:
         """The frame (64, 64, 3) that the agent saw, and the action (A,) that it chose."""
-        self._frames.append(compress(frame, self._compressor))
+        self._frames.append(self._compress(frame))
         self._actions.append(action)
 
     def pay(self, reward: float) -> None:
