@@ -10,9 +10,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worldmodels.data.episode import Episode
 from worldmodels.data.planes import FrameCompressor
 from worldmodels.data.rollouts import (
-    Episode,
     Rollouts,
     append_episodes,
     rows_of,

@@ -9,7 +9,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import lance
@@ -18,6 +17,7 @@ import pyarrow as pa
 import zstandard
 from numpy.typing import NDArray
 
+from worldmodels.data.episode import Episode
 from worldmodels.data.planes import FrameDecompressor
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
@@ -31,30 +31,6 @@ EPISODES = "episodes.lance"
 FLUSH_ROWS = 8192
 """Episodes are written together once they have so many steps."""
 Rows = NDArray[np.integer]
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode of T steps.
-
-    Attributes:
-        seed: with which the game was reset.
-        frames: T frames, each as a blob of its planes (see `worldmodels.data.planes`).
-        actions: float32 (T, A).
-        rewards: float32 (T,).
-        terminated: whether the game ended with the last step.
-        truncated: whether a step limit ended the episode.
-    """
-
-    seed: int
-    frames: list[bytes]
-    actions: NDArray[np.float32]
-    rewards: NDArray[np.float32]
-    terminated: bool
-    truncated: bool
-
-    def __len__(self) -> int:
-        return len(self.rewards)
 
 
 def schema(action_dim: int) -> pa.Schema:
@@ -86,12 +62,20 @@ def to_table(episodes: Sequence[Episode], first: int) -> pa.Table:
         "episode": np.repeat(np.arange(first, first + len(episodes), dtype=np.int32), length),
         "step": np.concatenate([np.arange(n, dtype=np.int32) for n in length]),
         "seed": np.repeat(np.array([episode.seed for episode in episodes], np.int64), length),
-        "planes": [frame for episode in episodes for frame in episode.frames],
+        "planes": _binary([frame for episode in episodes for frame in episode.frames]),
         "action": pa.FixedSizeListArray.from_arrays(pa.array(actions.ravel()), actions.shape[1]),
         "reward": np.concatenate([episode.rewards for episode in episodes]),
         **ends,
     }
     return pa.table(columns, schema=schema(actions.shape[1]))
+
+
+def _binary(blobs: Sequence[bytes]) -> pa.BinaryArray:
+    """Blobs as a column, in memory that this process keeps: Arrow's own would come anew from the kernel every time."""
+    ends = np.cumsum([0, *map(len, blobs)], dtype=np.int32)
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(blobs), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(blobs))]
+    )
 
 
 class Rollouts:

@@ -7,8 +7,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from worldmodels.data.episode import Episode
 from worldmodels.data.planes import FrameCompressor
-from worldmodels.data.rollouts import Episode
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE, Crop, to_task_frame
 from worldmodels.errors import UserError
