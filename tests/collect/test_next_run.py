@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 
 from worldmodels.agent import agent_of_run
-from worldmodels.collect import collect_rollouts, next_run
+from worldmodels.collect import collect_rollouts
 from worldmodels.config import Config
 from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.errors import UserError
+from worldmodels.iterations import next_run
 from worldmodels.runs import Run
 
 
@@ -78,6 +79,9 @@ def test_a_run_that_was_added_to_may_go(tiny_run: Run, tmp_path: Path) -> None:
 
 def test_adding_leaves_the_earlier_run_as_it_was(tiny_run: Run, follower: Run) -> None:
     tiny_run.rollouts.verify()
+    data = [run.rollouts.folder / EPISODES / "data" for run in (tiny_run, follower)]
+    before, after = ({path.name: path.stat().st_ino for path in folder.iterdir()} for folder in data)
+    assert before.items() < after.items()  # the same files, not copies of them
     assert len(Rollouts(tiny_run.rollouts.folder / EPISODES)) == 12
     assert len(table(follower)) > len(table(tiny_run))
 

@@ -1,6 +1,5 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,14 +73,6 @@ def collect_rollouts(run: Run) -> None:
         _collect(run, agent, first, goal, SIDE_BY_SIDE if waits else 1)
         lance.dataset(str(path)).cleanup_old_versions()
         stage.finish(summarise(Rollouts(path), squash))
-
-
-def next_run(run: Run, controller: str, folder: Path) -> Run:
-    """The run, in a folder of its own, with which another iteration of training begins: it adds to this run's rollouts
-    episodes that this run's agent plays."""
-    agent, onto = str(run.controller(controller).folder), str(run.folder)
-    collect = dataclasses.replace(run.config.collect, policy="agent", agent=agent, onto=onto)
-    return Run(folder, dataclasses.replace(run.config, collect=collect))
 
 
 def exploring_agent(config: Config) -> Agent | None:

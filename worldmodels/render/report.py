@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worldmodels.errors import UserError
-from worldmodels.evaluate import Row
+from worldmodels.evaluate import Row, read_scores
 from worldmodels.metrics import read_metrics, say
 from worldmodels.options import write_yaml
 from worldmodels.render.calibrated import calibration_blocks
@@ -22,11 +22,12 @@ from worldmodels.render.document import (
     to_html,
     to_markdown,
 )
+from worldmodels.render.iterated import iteration_blocks
 from worldmodels.render.paper import PAPER
 from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.render.temperatures import temperature_figure
-from worldmodels.runs import Run, atomic, read_json
+from worldmodels.runs import Run, atomic
 from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
@@ -50,8 +51,8 @@ def write_report(run: Run) -> None:
     folder = run.folder / "report"
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
-    made = (_scores(run, folder), _videos(run, folder), _learning(run, folder), calibration_blocks(run), _making(run))
-    blocks = [*_opening(run), *itertools.chain.from_iterable(made)]
+    shown = (_scores(run, folder), iteration_blocks(run), _videos(run, folder), _learning(run, folder))
+    blocks = [*_opening(run), *itertools.chain(*shown, calibration_blocks(run), _making(run))]
     for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
         with atomic(folder / name) as temporary:
             temporary.write_text(write(title, blocks), encoding="utf-8")
@@ -64,15 +65,10 @@ def _opening(run: Run) -> Iterator[Block]:
 
 def _scores(run: Run, folder: Path) -> Iterator[Block]:
     yield Heading("Scores")
-    path = run.evaluation.folder / "scores.json"
-    if not path.exists():
+    rows = read_scores(run)
+    if not rows:
         yield Paragraph(f"Not yet measured: run scripts/evaluate.py --run {run.folder}.", aside=True)
         return
-    try:
-        rows = [Row(**entry) for entry in read_json(path)["rows"]]
-        cells = [_score_cells(row) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} does not hold scores: run scripts/evaluate.py again.") from error
     paper = PAPER.get(run.config.task.name, [])
     notes = [
         (
@@ -85,7 +81,7 @@ def _scores(run: Run, folder: Path) -> Iterator[Block]:
         )
         for entry in paper
     ]
-    yield Table(SCORE_HEADINGS, cells, texts=2, notes=notes)
+    yield Table(SCORE_HEADINGS, [_score_cells(row) for row in rows], texts=2, notes=notes)
     yield Paragraph(
         "Returns of whole episodes on seeds that were used for nothing else. ± is the standard deviation over "
         "episodes; the interval is of their mean (bootstrap); IQM is the mean of the middle half. In a dream the "
