@@ -16,9 +16,11 @@ from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.train import Evolution, train_controller
 from worldmodels.memory.train import train_memory, trained_member
+from worldmodels.options import write_yaml
 from worldmodels.runs import Run, read_json, write_json
 from worldmodels.tensors import load_tensors, save_tensors
 from worldmodels.vision.train import VisionTraining, train_vision, trained_vision
+from worldmodels.vision.vae import VAEConfig
 
 TINY = 1e-12
 """A learning rate at which nothing is learned."""
@@ -64,6 +66,17 @@ def test_v_begins_at_the_previous_weights(before: Run, after: Run) -> None:
     assert after.vision.options()["previous"] == before.vision.fingerprint()
 
 
+def test_a_v_of_convolutions_learns_on(before: Run, after: Run) -> None:
+    vision = VAEConfig(model="vae", latent_dim=4, steps=2, batch=4, validate_every=2, validation_frames=4)
+    shutil.rmtree(before.vision.folder)
+    first = changed(before, vision=vision)
+    train_vision(first)
+    (before.folder / "config.yaml").write_text(write_yaml(first.config))
+    run = changed(after, vision=dataclasses.replace(vision, learning_rate=TINY))
+    train_vision(run)
+    assert_same_weights(trained_vision(run), trained_vision(first))
+
+
 def test_every_m_begins_at_the_previous_weights_of_its_number(before: Run, after: Run) -> None:
     train_memory(with_memory(before, members=2))
     run = with_memory(after, members=3)
@@ -101,7 +114,7 @@ def test_a_c_that_sees_something_else_begins_at_zero(
         shutil.copytree(before.folder / folder, after.folder / folder)
     run = Run(after.folder, with_controller(after.config, name, **options))
     assert first_mean(run, name, blank_agent(run, run.config.controllers[name])) is None
-    assert f"C {name} begins at zero" in capsys.readouterr().out
+    assert f"C {name} begins at zero" in capsys.readouterr().err
 
 
 def test_a_run_without_a_previous_one_says_nothing_of_it(tiny_run: Run) -> None:

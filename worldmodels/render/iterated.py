@@ -23,8 +23,8 @@ def iteration_blocks(run: Run) -> Iterator[Block]:
     yield Table(HEADINGS, rows, texts=2)
     yield Paragraph(
         "Each iteration adds episodes of the last one's agent to the rollouts, and V, M and C begin at its weights. "
-        "Losses are of held-out episodes of an iteration's own rollouts, so those of two iterations are not of the same "
-        "frames. C is validated in the real game, and scored there on seeds that were used for nothing else (mean ± standard "
+        "Losses are of held-out episodes of an iteration's own rollouts, so no two iterations' are of the same frames. "
+        "C is validated in the real game, and scored there on seeds that were used for nothing else (mean ± standard "
         "deviation over episodes).",
         aside=True,
     )
