@@ -21,7 +21,7 @@ FOLDERS = {
     "dream": ["controllers/dream"],
     "iterate": [f"next/{name}" for name in ("rollouts", "vision", "latents", "memory", "controllers/real")],
 }
-STRIDE = {"memory": 3, "iterate": 11, "calibration": 5}
+STRIDE = {"memory": 3, "iterate": 19, "calibration": 5}
 """Of stages with many moments only some are tried."""
 
 
