@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -118,6 +119,15 @@ def refusal(run: Run) -> str:
         collect_rollouts(run)
     assert not (run.rollouts.folder / EPISODES).exists()
     return str(error.value)
+
+
+def test_rollouts_with_other_columns_are_refused_before_they_are_copied(tiny_run: Run, tmp_path: Path) -> None:
+    first = Run(tmp_path / "first", tiny_run.config)
+    shutil.copytree(tiny_run.folder, first.folder)
+    path = str(first.rollouts.folder / EPISODES)
+    lance.write_dataset(lance.dataset(path).to_table(columns=["episode", "step", "seed"]), path, mode="overwrite")
+    run = with_collect(next_run(first, "real", tmp_path / "next"), policy="uniform")
+    assert "its columns should be" in refusal(run)
 
 
 def other_game(config: Config) -> Config:

@@ -120,7 +120,10 @@ def _check(config: Config, squash: Squash, agent: Agent | None, before: Stage | 
         raise UserError(f"The agent {config.collect.agent} takes other actions than {config.task.name} does.")
     else:
         hold_bounds(config.collect)
-    if before is not None and typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
+    if before is None:
+        return
+    Rollouts(before.folder / EPISODES)  # which refuses those of another version before they are copied
+    if typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
         raise UserError(f"The rollouts of {before.folder} have other actions than {config.task.name} takes.")
 
 
