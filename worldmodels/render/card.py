@@ -6,10 +6,10 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from worldmodels.evaluate import RANDOM
+from worldmodels.evaluate import RANDOM, read_scores
 from worldmodels.options import write_yaml
 from worldmodels.render.document import Block, Heading, Listing, Paragraph, Table, to_markdown
-from worldmodels.render.scores import read_scores, score_blocks
+from worldmodels.render.scores import score_blocks
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.runs import Run, read_json
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worldmodels.errors import UserError
+from worldmodels.evaluate import read_scores
 from worldmodels.metrics import read_metrics, say
 from worldmodels.options import write_yaml
 from worldmodels.render.calibrated import calibration_blocks
@@ -21,8 +22,9 @@ from worldmodels.render.document import (
     to_html,
     to_markdown,
 )
+from worldmodels.render.iterated import iteration_blocks
 from worldmodels.render.paper import PAPER
-from worldmodels.render.scores import read_scores, score_blocks
+from worldmodels.render.scores import score_blocks
 from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.render.temperatures import temperature_figure
@@ -49,8 +51,8 @@ def write_report(run: Run) -> None:
     folder = run.folder / "report"
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
-    made = (_scores(run, folder), _videos(run, folder), _learning(run, folder), calibration_blocks(run), _making(run))
-    blocks = [*_opening(run), *itertools.chain.from_iterable(made)]
+    shown = (_scores(run, folder), iteration_blocks(run), _videos(run, folder), _learning(run, folder))
+    blocks = [*_opening(run), *itertools.chain(*shown, calibration_blocks(run), _making(run))]
     for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
         with atomic(folder / name) as temporary:
             temporary.write_text(write(title, blocks), encoding="utf-8")

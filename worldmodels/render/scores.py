@@ -2,31 +2,15 @@
 
 from collections.abc import Sequence
 
-from worldmodels.errors import UserError
 from worldmodels.evaluate import Row
 from worldmodels.render.document import Block, Paragraph, Table
-from worldmodels.runs import Run, read_json
 
 HEADINGS = ("agent", "world", "temperature", "episodes", "mean ± std", "95 % interval", "IQM", "success", "steps")
 
 
-def read_scores(run: Run) -> list[Row]:
-    """The rows of a run's evaluation, none if there was no evaluation; UserError if they are damaged."""
-    path = run.evaluation.folder / "scores.json"
-    if not path.exists():
-        return []
-    try:
-        return [Row(**entry) for entry in read_json(path)["rows"]]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} does not hold scores: run scripts/evaluate.py again.") from error
-
-
 def score_blocks(rows: Sequence[Row], notes: Sequence[tuple[str, ...]] = ()) -> list[Block]:
     """The table, with further rows set off, and what its columns mean."""
-    try:
-        table = Table(HEADINGS, [_cells(row) for row in rows], texts=2, notes=notes)
-    except (TypeError, ValueError) as error:
-        raise UserError("The scores of the evaluation are damaged: run scripts/evaluate.py again.") from error
+    table = Table(HEADINGS, [_cells(row) for row in rows], texts=2, notes=notes)
     meaning = Paragraph(
         "Returns of whole episodes on seeds that were used for nothing else. ± is the standard deviation over "
         "episodes; the interval is of their mean (bootstrap); IQM is the mean of the middle half. In a dream the "
