@@ -22,9 +22,9 @@ from worldmodels.config import ComputeConfig
 from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.envs.frames import to_task_frame
 from worldmodels.options import load_config
+from worldmodels.ray_cluster import start_ray
 from worldmodels.runs import Run
 from worldmodels.seeds import stream
-from worldmodels.workers import start_ray
 
 CROP = (0, 84, 0, 96)
 READS = 100

@@ -23,8 +23,8 @@ from worldmodels.config import ComputeConfig
 from worldmodels.data.rollouts import EPISODES
 from worldmodels.envs.doom_engine import start_engine
 from worldmodels.options import load_config
+from worldmodels.ray_cluster import start_ray
 from worldmodels.runs import Run
-from worldmodels.workers import start_ray
 
 STEPS = 10_000
 

@@ -1,7 +1,9 @@
 import dataclasses
 import os
+import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,21 +13,32 @@ import pytest
 
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
-from worldmodels.workers import Pool, start_ray
+from worldmodels.pulse import beat
+from worldmodels.ray_cluster import start_ray
+from worldmodels.workers import Pool
 
 HERE = ComputeConfig(workers=0)
+DIES, STOPS, SLEEPS, BEATS = 13, 21, 34, 55
+"""Numbers on which a job dies, stops or sleeps once, or takes long."""
 
 
 class Square:
-    """A job that squares, and dies, refuses or fails on some numbers."""
+    """A job that squares, and dies, hangs, refuses or fails on some numbers, some of them only once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.closed = folder, False
 
     def __call__(self, number: int) -> int:
-        if number == 13 and not (self.folder / "died").exists():
-            (self.folder / "died").write_text("once")
+        if number == DIES and self._first_time("died"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if number == STOPS and self._first_time("stopped"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if number == SLEEPS and self._first_time("slept"):
+            time.sleep(10_000)
+        if number == BEATS:
+            for _ in range(12):
+                time.sleep(0.5)
+                beat()
         if number == -1:
             raise UserError("a number below zero")
         if number == -2:
@@ -33,6 +46,11 @@ class Square:
         if number == -3:
             os.kill(os.getpid(), signal.SIGKILL)
         return number * number
+
+    def _first_time(self, what: str) -> bool:
+        first = not (self.folder / what).exists()
+        (self.folder / what).touch()
+        return first
 
     def close(self) -> None:
         self.closed = True
@@ -64,24 +82,43 @@ def two_workers() -> Iterator[ComputeConfig]:
     ray.shutdown()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+RAY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@RAY
 def test_ray_workers_keep_the_order_survive_a_death_and_pass_on_errors(
     two_workers: ComputeConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One test, because Ray takes seconds to start."""
+    """One test, because workers take seconds to start."""
     monkeypatch.setattr("worldmodels.workers.MAX_FAILURES", 2)
-    with Pool(partial(Square, tmp_path), two_workers) as pool:
+    with Pool(partial(Square, tmp_path), two_workers, describe="number {}".format) as pool:
         assert pool.size == 2
-        assert list(pool.map(range(40))) == [n * n for n in range(40)]
-        assert (tmp_path / "died").exists()
-        assert "A worker died at task" in capfd.readouterr().err
+        assert list(pool.map(range(20))) == [n * n for n in range(20)]
+        assert re.fullmatch(
+            r"Worker \d \(process \d+\) died at number 13; a new one takes its place\.\n", capfd.readouterr().err
+        )
         with pytest.raises(UserError, match=r"^a number below zero$"):
             list(pool.map([1, -1, 2]))
         with pytest.raises(ZeroDivisionError, match="a bug"):
             list(pool.map([1, -2]))
         assert list(pool.map([5, 6])) == [25, 36]
-        with pytest.raises(UserError, match=r"Workers died 3 times in a row.*repeat the command to go on"):
+        with pytest.raises(UserError, match=r"3 workers in a row have failed at number -3: .*repeat the command to go"):
             list(pool.map([-3]))
+
+
+@RAY
+def test_a_worker_that_hangs_is_replaced_and_one_that_is_slow_is_not(
+    two_workers: ComputeConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hasty = dataclasses.replace(two_workers, hang_after=5.0)
+    numbers = [1, STOPS, 2, SLEEPS, 3, BEATS]
+    with Pool(partial(Square, tmp_path), hasty, describe="number {}".format) as pool:
+        assert list(pool.map(numbers)) == [n * n for n in numbers]
+    said = capfd.readouterr().err.splitlines()
+    fate = "gave no sign of life for 5 s and was killed"
+    assert len(said) == 2
+    for number in (STOPS, SLEEPS):
+        assert any(re.match(rf"Worker \d \(process \d+\) {fate} at number {number};", line) for line in said)
 
 
 class Meet:
@@ -95,14 +132,14 @@ class Meet:
         return number
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@RAY
 def test_a_worker_does_several_tasks_at_once_if_asked(two_workers: ComputeConfig) -> None:
     compute = dataclasses.replace(two_workers, workers=1)
     with Pool(Meet, compute, threads=2) as pool:
         assert list(pool.map(range(8))) == list(range(8))
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@RAY
 def test_ray_workers_play_what_one_process_plays(two_workers: ComputeConfig, tiny_run, tiny_agent) -> None:
     from worldmodels.evolution.fitness import Fitness, Worlds
 

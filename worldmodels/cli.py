@@ -24,6 +24,7 @@ from worldmodels.flags import parse_flags
 from worldmodels.options import load_config, merge, to_dict, validate
 from worldmodels.process import keep_freed_memory
 from worldmodels.runs import Run, stored_options
+from worldmodels.stopping import Terminated, stops_cleanly
 
 RUN_HELP = "Folder of the run; made if it is new. Its recorded options are the defaults of every later call."
 DEFAULT_RUNS = Path("runs")
@@ -45,14 +46,19 @@ def stage_main(stage: Callable[..., Any], sections: Sequence[str], **extras: tup
 
 
 def guarded(work: Callable[[], object]) -> None:
-    """Run a script's work; errors meant for people become one sentence on standard error and exit status 2."""
+    """Run a script's work; errors meant for people become one sentence on standard error and exit status 2.
+
+    So do Ctrl-C (status 130) and SIGTERM (143), after which nothing is left running.
+    """
     keep_freed_memory()
     try:
-        work()
+        with stops_cleanly():
+            work()
     except UserError as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("Stopped. Repeat the command to go on from what is saved.", 130)
+    except KeyboardInterrupt as error:
+        stopped = 143 if isinstance(error, Terminated) else 130
+        fail("Stopped. Repeat the command to go on from what is saved.", stopped)
     except (OSError, SafetensorError) as error:
         reason = _cannot_write(error)
         if reason is None:

@@ -307,6 +307,8 @@ class ComputeConfig:
     """Games that a worker plays side by side, so that V and M work on batches."""
     dream_lanes: Count = 512
     """Dreams that a worker dreams side by side."""
+    hang_after: Positive = 300.0
+    """Seconds without a single step of its games after which a Ray worker counts as hung: it is killed and replaced."""
 
 
 @dataclass(frozen=True)

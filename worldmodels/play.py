@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from worldmodels.controller.linear import LinearController, outputs
 from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
+from worldmodels.pulse import beat
 from worldmodels.seeds import stream
 
 
@@ -143,6 +144,7 @@ def play(world: World, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cu
         if not np.isfinite(actions).all():
             raise UserError("An agent's action is not a finite number: its V, M or C is damaged.")
         features, rewards, terminated, truncated, infos = world.step(actions)
+        beat()
         playing = np.flatnonzero(~vacant)
         at = item[playing]
         returns[at] += rewards[playing]

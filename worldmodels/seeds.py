@@ -5,6 +5,7 @@ All randomness is a pure function of (run seed, purpose, counter), so nothing ha
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,6 +23,12 @@ def stream(seed: int, purpose: str, *counters: int) -> np.random.Generator:
 def torch_seed(seed: int, purpose: str, *counters: int) -> int:
     """A 63-bit seed for a torch generator, from the same stream."""
     return int(stream(seed, purpose, *counters).integers(2**63 - 1))
+
+
+def shortened(seeds: Sequence[int], count: int = 8) -> str:
+    """Seeds in a message: the first few of them, and how many there are."""
+    listed = ", ".join(map(str, seeds[:count]))
+    return listed if len(seeds) <= count else f"{listed}, ... ({len(seeds)} of them)"
 
 
 def training_seeds(seed: int, purpose: str, counter: int, count: int) -> list[int]:

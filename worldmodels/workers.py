@@ -1,32 +1,32 @@
 """Work spread over processes: the same call plays in this process, on this machine's cores, or on a Ray cluster.
 
 A `Pool` keeps one job object per worker (games, networks) and hands it tasks. Tasks carry their own seeds, so it does
-not matter which worker does one, nor whether it is done twice because a worker died.
+not matter which worker does one, nor whether it is done twice because a worker died or hung.
 """
 
-import atexit
-import collections
-import logging
-import re
-import shutil
-import socket
+import itertools
 import sys
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from worldmodels.config import ComputeConfig
+from worldmodels.crew import Seat
 from worldmodels.errors import UserError
-from worldmodels.temporary import temporary_folder
+from worldmodels.ray_cluster import start_ray
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Job = Callable[[Task], Result]
 
 MAX_FAILURES = 5
-"""So many deaths of workers in a row, without a result between them, stop the work."""
-OBJECT_STORE_BYTES = 256 * 2**20
+"""A piece of work that so many workers in a row have not survived stops the run at the next one."""
+ASK_EVERY = 10.0
+"""Seconds between two questions for a sign of life, at most."""
+HIRING = 60.0
+"""Seconds without any worker after which the person at the terminal is told."""
 
 
 class Pool(Generic[Task, Result]):
@@ -36,25 +36,39 @@ class Pool(Generic[Task, Result]):
         make_job: makes a worker's job; it and what it holds are sent to the workers, so it has to be picklable.
         compute: how many workers, and where. With `workers: 0` there is one job, in this process, and no Ray.
         threads: how many tasks a worker does at a time, each in a thread, if its job waits for other processes.
+        describe: what a task is called in messages.
+
+    Attributes:
+        size: number of workers that there are to be; of a cluster that grows, as of the last `map`.
     """
 
-    def __init__(self, make_job: Callable[[], Job[Task, Result]], compute: ComputeConfig, threads: int = 1) -> None:
+    def __init__(
+        self,
+        make_job: Callable[[], Job[Task, Result]],
+        compute: ComputeConfig,
+        threads: int = 1,
+        describe: Callable[[Task], str] = "task {}".format,
+    ) -> None:
         self._local: Job[Task, Result] | None = None
-        self._actors: list[Any] = []
-        self._threads = threads
+        self._seats: list[Seat] = []
+        self._compute, self._threads, self._describe = compute, threads, describe
+        self._numbers = itertools.count()  # of tasks, over all calls of `map`
         if compute.workers == 0:
             self._local = make_job()
             self.size = 1
             return
-        ray = start_ray(compute)
-        self.size = compute.workers if compute.workers > 0 else max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._shipped = ray.put(make_job)
-        self._actors = [self._start_worker() for _ in range(self.size)]
+        self._ray = start_ray(compute)
+        self._shipped = self._ray.put(make_job)
+        self._grow()
 
-    def _start_worker(self) -> Any:
-        import ray
-
-        return ray.remote(Worker).options(num_cpus=1, max_concurrency=self._threads).remote(self._shipped)
+    def _grow(self) -> None:
+        """As many seats as are asked for; a worker for every core that has joined the cluster."""
+        count = self._compute.workers
+        if count < 0:
+            count = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        while len(self._seats) < count:
+            self._seats.append(Seat(self._ray, len(self._seats), self._shipped, self._threads))
+        self.size = len(self._seats)
 
     def __enter__(self) -> "Pool[Task, Result]":
         return self
@@ -66,138 +80,117 @@ class Pool(Generic[Task, Result]):
 
     def close(self) -> None:
         """End the workers."""
-        if self._actors:
-            import ray
-
-            for actor in self._actors:
-                ray.kill(actor, no_restart=True)
-        elif hasattr(self._local, "close"):
+        for seat in self._seats:
+            seat.end()
+        if hasattr(self._local, "close"):
             self._local.close()  # type: ignore[union-attr]
-        self._actors, self._local = [], None
+        self._seats, self._local = [], None
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Results in the order of the tasks; a few tasks a worker are under way at a time.
 
         Raises:
-            UserError: workers died again and again, or a task raised one.
+            UserError: workers died or hung at the same task again and again, or a task raised one.
         """
         if self._local is not None:
             yield from map(self._local, tasks)
-        else:
-            yield from self._map_over_ray(tasks)
-
-    def _map_over_ray(self, tasks: Iterable[Task]) -> Iterator[Result]:
-        import ray
-
-        source = enumerate(tasks)
-        places = (self._threads + 1) * list(range(self.size))  # at every worker, one task waits for its turn
-        idle = collections.deque(places)
-        running: dict[Any, tuple[int, Task, int]] = {}
-        finished: dict[int, Result] = {}
-        again: list[tuple[int, Task]] = []
-        wanted = issued = failures = 0
-        while True:
-            while idle and (again or issued - wanted < 2 * len(places)):
-                item = again.pop() if again else next(source, None)
-                if item is None:
-                    break
-                slot = idle.popleft()
-                running[self._actors[slot].run.remote(item[1])] = (*item, slot)
-                issued = max(issued, item[0] + 1)
-            if not running:
-                return
-            (reference, *_), _ = ray.wait(list(running), num_returns=1)
-            index, task, slot = running.pop(reference)
-            idle.append(slot)
-            try:
-                finished[index] = ray.get(reference)
-                failures = 0
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause if isinstance(error.cause, UserError) else error from None
-            except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
-                again.append((index, task))
-                if not self._is_alive(slot):
-                    failures += 1
-                    self._replace(slot, index, failures, error)
-            while wanted in finished:
-                yield finished.pop(wanted)
-                wanted += 1
-
-    def _is_alive(self, slot: int) -> bool:
-        """Whether the worker in a slot answers; it does if it was replaced since it failed."""
-        import ray
-
+            return
+        self._grow()
         try:
-            return bool(ray.get(self._actors[slot].ping.remote()))
-        except ray.exceptions.RayActorError:
-            return False
+            yield from _Mapping(self).results(tasks)
+        finally:
+            for seat in self._seats:
+                seat.tasks.clear()
 
-    def _replace(self, slot: int, index: int, failures: int, error: Exception) -> None:
-        """Put a new worker in the place of a dead one; UserError when that has not helped before."""
-        reason = " ".join(str(error).split())[:300]
+
+class _Mapping(Generic[Task, Result]):
+    """One call of `Pool.map` over Ray: which tasks wait, which are under way, and how often each has failed."""
+
+    def __init__(self, pool: Pool[Task, Result]) -> None:
+        self._ray, self._seats, self._threads, self._describe = pool._ray, pool._seats, pool._threads, pool._describe
+        self._numbers, self._hang_after = pool._numbers, pool._compute.hang_after
+        self._interval = min(self._hang_after / 4, ASK_EVERY)
+        self._tasks: dict[int, Task] = {}  # that are not finished
+        self._waiting: deque[int] = deque()
+        self._running: dict[Any, tuple[int, Seat]] = {}  # by the reference of the result
+        self._finished: dict[int, Result] = {}
+        self._failures: Counter[int] = Counter()
+
+    def results(self, tasks: Iterable[Task]) -> Iterator[Result]:
+        """Results in order; a few tasks are drawn ahead of them."""
+        source, order = zip(self._numbers, tasks, strict=False), deque[int]()
+        ahead = 2 * (self._threads + 1) * len(self._seats)
+        begin, patient = time.monotonic(), True
+        while True:
+            for number, task in itertools.islice(source, ahead - len(order)):
+                self._tasks[number] = task
+                self._waiting.append(number)
+                order.append(number)
+            if not self._tasks:
+                return
+            self._hand_out()
+            self._attend()
+            while order and order[0] in self._finished:
+                yield self._finished.pop(order.popleft())
+            if patient and time.monotonic() - begin > HIRING and not any(seat.up for seat in self._seats):
+                print("No worker has come up yet: does the Ray cluster have a free core?", file=sys.stderr)
+                patient = False
+
+    def _hand_out(self) -> None:
+        """Give waiting tasks to workers, the least busy one first.
+
+        While all work, a task waits for its turn at each; while one is still coming up, tasks are kept for it.
+        """
+        room = self._threads + all(seat.up for seat in self._seats)
+        free = [seat for seat in self._seats if seat.up and len(seat.tasks) < room]
+        while self._waiting and free:
+            seat = min(free, key=lambda seat: len(seat.tasks))
+            number = self._waiting.popleft()
+            self._running[seat.give(number, self._tasks[number])] = number, seat
+            if len(seat.tasks) == room:
+                free.remove(seat)
+
+    def _attend(self) -> None:
+        """Wait for a result, or an answer, or for a while; replace workers that turn out to be dead or hung."""
+        answers = {seat.waits_for: seat for seat in self._seats if seat.waits_for is not None}
+        arrived, _ = self._ray.wait([*self._running, *answers], num_returns=1, timeout=self._interval)
+        for reference in arrived:
+            seat = answers[reference] if reference in answers else self._running[reference][1]
+            try:
+                if reference in answers:
+                    seat.listen()
+                else:
+                    self._take(reference)
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause if isinstance(error.cause, UserError) else error from None
+            except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+                self._replace(seat, f"died ({' '.join(str(error).split())[:300]})", "died")
+        for seat in self._seats:
+            if seat.still(self._interval) > self._hang_after:
+                seat.end()
+                hung = f"gave no sign of life for {self._hang_after:g} s"
+                self._replace(seat, hung, f"{hung} and was killed")
+
+    def _take(self, reference: Any) -> None:
+        """Take in a result; raises RayError if there is none."""
+        number, seat = self._running[reference]
+        self._finished[number] = self._ray.get(reference)
+        del self._running[reference], self._tasks[number]
+        seat.tasks.remove(number)
+
+    def _replace(self, seat: Seat, cause: str, fate: str) -> None:
+        """Put a new worker on a seat, and its tasks back; UserError when that has not helped before."""
+        what = " and ".join(self._describe(self._tasks[number]) for number in seat.under_way()) or "its start"
+        failures = seat.stillborn = seat.stillborn + (not seat.up)
+        for number in seat.under_way():
+            self._failures[number] += 1
+            failures = max(failures, self._failures[number])
         if failures > MAX_FAILURES:
             raise UserError(
-                f"Workers died {failures} times in a row, last at task {index} ({reason}). "
-                "What is finished is kept; repeat the command to go on."
-            ) from error
-        print(f"A worker died at task {index}; a new one takes its place.", file=sys.stderr)
-        self._actors[slot] = self._start_worker()
-
-
-class Worker:
-    """One process of its own with one job."""
-
-    def __init__(self, make_job: Callable[[], Job[Any, Any]]) -> None:
-        from worldmodels.process import become_worker
-
-        become_worker()
-        self.job = make_job()
-
-    def run(self, task: Any) -> Any:
-        """Do one task."""
-        return self.job(task)
-
-    def ping(self) -> bool:
-        """Answer."""
-        return True
-
-
-def start_ray(compute: ComputeConfig) -> Any:
-    """Ray, connected to the cluster of `compute.ray_address` or to one of its own on this machine; started once.
-
-    Raises:
-        UserError: nothing answers at the address.
-    """
-    import ray
-
-    if ray.is_initialized():
-        return ray
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if compute.ray_address is not None:
-        package = str(Path(__file__).parent)
-        try:
-            _knock(compute.ray_address)
-            ray.init(compute.ray_address, runtime_env={"py_modules": [package]}, **common)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"No Ray cluster answers at compute.ray_address {compute.ray_address}: "
-                "start one with `ray start --head`, or leave the address out."
-            ) from error
-        return ray
-    folder = str(temporary_folder("ray"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(ray.shutdown)
-    ray.init(
-        num_cpus=compute.workers if compute.workers > 0 else None,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=folder,
-        **common,
-    )
-    return ray
-
-
-def _knock(address: str) -> None:
-    """Raise OSError if nothing listens at HOST:PORT, which Ray itself would take minutes to find out."""
-    if found := re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address):
-        socket.create_connection((found[1], int(found[2])), timeout=10).close()
+                f"{failures} workers in a row have failed at {what}: the last, {str(seat)[0].lower()}{str(seat)[1:]}, "
+                f"{cause}. What is finished is kept; repeat the command to go on."
+            )
+        print(f"{seat} {fate} at {what}; a new one takes its place.", file=sys.stderr)
+        self._running = {ref: held for ref, held in self._running.items() if held[1] is not seat}
+        self._waiting.extendleft(reversed(seat.tasks))
+        seat.start()

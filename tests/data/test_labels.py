@@ -11,7 +11,7 @@ import pytest
 from worldmodels.collect import collect_rollouts
 from worldmodels.config import MeasureConfig
 from worldmodels.data import labels
-from worldmodels.data.labels import Labels, ReplayEpisode, label_rollouts, labelled_episodes
+from worldmodels.data.labels import Labels, Recorded, ReplayEpisode, label_rollouts, labelled_episodes
 from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.envs.labelled import labelled_game
 from worldmodels.errors import UserError
@@ -93,21 +93,15 @@ def test_a_row_without_labels_is_refused(run: Run, found: Labels) -> None:
         found.of(np.array([STEPS]))  # of the second episode
 
 
-def test_an_episode_that_comes_out_otherwise_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    replay = ReplayEpisode(run.config.task, run.rollouts.folder / EPISODES)
-    assert len(replay(1).numbers) == STEPS
-    steps = replay.rollouts.steps
-
-    def tampered(rows: slice) -> dict[str, np.ndarray]:
-        return steps(rows) | {"reward": steps(rows)["reward"] + np.float32(1e-6) * (np.arange(STEPS) == 7)}
-
-    monkeypatch.setattr(replay.rollouts, "steps", tampered)
+def test_an_episode_that_comes_out_otherwise_is_refused(run: Run) -> None:
+    replay = ReplayEpisode(run.config.task)
+    episode = Recorded.of(Rollouts(run.rollouts.folder / EPISODES), 1)
+    assert len(replay(episode).numbers) == STEPS
+    rewards = episode.steps["reward"] + np.float32(1e-6) * (np.arange(STEPS) == 7)
     with pytest.raises(UserError, match=r"Episode 1 of .*the reward of step 7 differs"):
-        replay(1)
-    monkeypatch.undo()
-    replay.seeds = replay.seeds + 1
+        replay(episode._replace(steps=episode.steps | {"reward": rewards}))
     with pytest.raises(UserError, match=r"the frame of step \d+ differs"):
-        replay(1)
+        replay(episode._replace(seed=episode.seed + 1))
     replay.close()
 
 

@@ -14,6 +14,7 @@ from worldmodels.options import identity
 from worldmodels.play import Cuts, Outcomes, Policy, World, play
 from worldmodels.played import Played
 from worldmodels.runtime import pick_precision
+from worldmodels.seeds import shortened
 from worldmodels.workers import Pool
 
 BLIND_LANES = 4
@@ -42,6 +43,10 @@ class Trial:
     def episodes(self) -> int:
         """Number of episodes."""
         return len(self.players) * len(self.seeds)
+
+    def describe(self) -> str:
+        """What it is called in messages."""
+        return f"{' and '.join(self.players)} with seeds {shortened(self.seeds)}"
 
 
 class PlayTrial:
@@ -103,7 +108,8 @@ def play_trials(
     missing = [trial for trial in trials if trial not in found]
     total, done = (sum(trial.episodes for trial in some) for some in (trials, found))
     if missing:
-        with Pool(make_job, compute) as pool, progress_bar("Calibration", total, "episodes", done) as bar:
+        pool = Pool(make_job, compute, describe=Trial.describe)
+        with pool, progress_bar("Calibration", total, "episodes", done) as bar:
             for trial, outcomes in zip(missing, pool.map(missing), strict=True):
                 played.put(trials[trial], outcomes)
                 found[trial] = outcomes

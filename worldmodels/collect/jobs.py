@@ -14,6 +14,7 @@ from worldmodels.data.episode import Episode
 from worldmodels.exploration.play import PlayExploring
 from worldmodels.exploration.policies import policy_maker
 from worldmodels.play import play
+from worldmodels.seeds import shortened
 
 Job = Callable[[Sequence[int]], list[Episode]]
 
@@ -23,6 +24,11 @@ def job_maker(config: Config, agent: Agent | None) -> Callable[[], Job]:
     if agent is None:
         return partial(PlayExploring, limited_task(config), policy_maker(config))
     return partial(PlayAgent, config, agent)
+
+
+def describe_seeds(seeds: Sequence[int]) -> str:
+    """What a job's task is called in messages."""
+    return f"the episode with seed {seeds[0]}" if len(seeds) == 1 else f"episodes with seeds {shortened(seeds)}"
 
 
 class PlayAgent:

@@ -8,7 +8,7 @@ from typing import Any
 import lance
 
 from worldmodels.agent import Agent, agent_at
-from worldmodels.collect.jobs import job_maker
+from worldmodels.collect.jobs import describe_seeds, job_maker
 from worldmodels.collect.progress import Goal, collection_progress
 from worldmodels.config import Config
 from worldmodels.data.episode import Episode
@@ -153,7 +153,7 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
     waiting = list[Episode]()
     with (
         one_thread(),
-        Pool(job_maker(config, agent), config.compute, threads) as pool,
+        Pool(job_maker(config, agent), config.compute, threads, describe_seeds) as pool,
         collection_progress(path, goal, done, frames) as progress,
     ):
         for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):

@@ -18,6 +18,7 @@ from worldmodels.envs.labelled import labelled_game
 from worldmodels.envs.state import Label
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
+from worldmodels.pulse import beat
 from worldmodels.runs import Run, atomic
 from worldmodels.workers import Pool
 
@@ -76,42 +77,65 @@ class Labels:
         return places
 
 
-class ReplayEpisode:
-    """A worker's job: plays the recorded episode of a given number again and reads the game's state at every step."""
+class Recorded(NamedTuple):
+    """An episode of T steps as it was recorded: all that is needed to play it again, on any machine.
 
-    def __init__(self, task: TaskConfig, path: Path) -> None:
-        self.rollouts = Rollouts(path)
-        self.seeds = self.rollouts.seeds()
+    Attributes:
+        number, seed: of the episode.
+        frames: uint8 (T, 64, 64, 3).
+        steps: columns of T rows, as `Rollouts.steps` has them.
+    """
+
+    number: int
+    seed: int
+    frames: NDArray[np.uint8]
+    steps: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, rollouts: Rollouts, number: int) -> "Recorded":
+        """Episode `number` of the rollouts."""
+        rows = slice(*rollouts.starts[number : number + 2])
+        return cls(number, int(rollouts.seeds()[number]), rollouts.frames(rows), rollouts.steps(rows))
+
+    def describe(self) -> str:
+        """What it is called in messages."""
+        return f"episode {self.number} with seed {self.seed}"
+
+
+class ReplayEpisode:
+    """A worker's job: plays a recorded episode again and reads the game's state at every step."""
+
+    def __init__(self, task: TaskConfig) -> None:
         self.game, self.reader = labelled_game(task)
 
-    def __call__(self, number: int) -> EpisodeLabels:
+    def __call__(self, episode: Recorded) -> EpisodeLabels:
         """The labels of an episode; UserError if it comes out otherwise than it was recorded."""
         assert self.reader is not None
-        first, end = self.rollouts.starts[number : number + 2]
-        recorded = self.rollouts.steps(slice(first, end))
-        frames = self.rollouts.frames(slice(first, end))
+        number, recorded = episode.number, episode.steps
         numbers, objects = [], []
-        frame, info = self.game.reset(seed=int(self.seeds[number]))
+        frame, info = self.game.reset(seed=episode.seed)
         for step, action in enumerate(recorded["action"]):
-            self._check(np.array_equal(frame, frames[step]), number, step, "frame")
+            _check(np.array_equal(frame, episode.frames[step]), number, step, "frame")
             label, mask = self.reader.read(info)
             numbers.append(label)
             objects.append(np.packbits(mask))
             frame, reward, terminated, _, info = self.game.step(action)
-            self._check(np.float32(reward) == recorded["reward"][step], number, step, "reward")
-            self._check(terminated == recorded["terminated"][step], number, step, "end")
+            beat()
+            _check(np.float32(reward) == recorded["reward"][step], number, step, "reward")
+            _check(terminated == recorded["terminated"][step], number, step, "end")
         return EpisodeLabels(np.stack(numbers), np.stack(objects))
-
-    def _check(self, same: bool, number: int, step: int, what: str) -> None:
-        if not same:
-            raise UserError(
-                f"Episode {number} of {self.rollouts.path} comes out otherwise when it is played again: the {what} of "
-                f"step {step} differs, so the game's state is not known. Collect new rollouts on this machine."
-            )
 
     def close(self) -> None:
         """Close the game."""
         self.game.close()
+
+
+def _check(same: bool, number: int, step: int, what: str) -> None:
+    if not same:
+        raise UserError(
+            f"Episode {number} of the rollouts comes out otherwise when it is played again: the {what} of step {step} "
+            "differs, so the game's state is not known. Collect new rollouts on this machine."
+        )
 
 
 def label_rollouts(run: Run) -> Labels | None:
@@ -132,11 +156,11 @@ def label_rollouts(run: Run) -> Labels | None:
     stage = run.labels
     with stage.begin(options, [run.rollouts]):
         if stage.done is None:
-            make = partial(ReplayEpisode, run.config.task, rollouts.path)
-            with Pool(make, run.config.compute) as pool, progress_bar("Labels", len(chosen), "episodes") as bar:
+            pool = Pool(partial(ReplayEpisode, run.config.task), run.config.compute, describe=Recorded.describe)
+            with pool, progress_bar("Labels", len(chosen), "episodes") as bar:
 
                 def replayed() -> Iterator[EpisodeLabels]:
-                    for episode in pool.map(chosen.tolist()):
+                    for episode in pool.map(Recorded.of(rollouts, number) for number in chosen.tolist()):
                         bar.advance()
                         yield episode
 

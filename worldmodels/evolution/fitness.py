@@ -15,6 +15,7 @@ from worldmodels.dream import Guards
 from worldmodels.envs.perturbations import Perturbation
 from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
 from worldmodels.runtime import pick_precision
+from worldmodels.seeds import shortened
 from worldmodels.workers import Pool
 
 WorldName = Literal["real", "dream", "blind"]
@@ -23,7 +24,8 @@ WorldName = Literal["real", "dream", "blind"]
 class Trial(NamedTuple):
     """A piece of work: one episode an item, by candidate `players[i]` of `candidates` with seed `seeds[i]`.
 
-    The world "blind" is the real game without V and M, played by a random policy whatever the candidates are.
+    The world "blind" is the real game without V and M, played by a random policy whatever the candidates are. `first`
+    is the number of the first of the candidates among all that are being played.
     """
 
     world: WorldName
@@ -31,6 +33,13 @@ class Trial(NamedTuple):
     players: NDArray[np.int64]
     seeds: NDArray[np.int64]
     cuts: Cuts
+    first: int = 0
+
+    def describe(self) -> str:
+        """What it is called in messages."""
+        last = self.first + len(self.candidates) - 1
+        who = f"candidate {last}" if last == self.first else f"candidates {self.first} to {last}"
+        return f"{who} with seeds {shortened(np.unique(self.seeds).tolist())} ({self.world})"
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class Fitness:
 
     def __init__(self, worlds: Worlds) -> None:
         self.worlds = worlds
-        self.pool: Pool[Trial, Outcomes] = Pool(partial(PlayTrials, worlds), worlds.compute)
+        self.pool: Pool[Trial, Outcomes] = Pool(partial(PlayTrials, worlds), worlds.compute, describe=Trial.describe)
 
     def __enter__(self) -> "Fitness":
         return self
@@ -112,8 +121,9 @@ class Fitness:
         played = np.tile(seeds, len(candidates))
         trials = (
             # only the candidates that a part needs are sent with it; they are consecutive
-            Trial(world, candidates[np.unique(players[part])], players[part] - players[part[0]], played[part], cuts)
+            Trial(world, candidates[np.unique(players[part])], players[part] - first, played[part], cuts, int(first))
             for part in self._parts(count)
+            for first in players[part[:1]]
         )
         returns, lengths, successes = Outcomes.join(list(self.pool.map(trials)))
         shape = (len(candidates), len(seeds))

@@ -9,6 +9,7 @@ from worldmodels.config import TaskConfig
 from worldmodels.data.episode import Episode, Notes
 from worldmodels.envs.make import make_game
 from worldmodels.exploration.policies import PolicyMaker
+from worldmodels.pulse import beat
 
 
 class PlayExploring:
@@ -45,6 +46,7 @@ class PlayExploring:
             notes.see(frame, action)
             frame, reward, terminated, truncated, _ = game.step(action)
             notes.pay(float(reward))
+            beat()
         return notes.episode(terminated, truncated)
 
     def close(self) -> None:

@@ -1,0 +1,79 @@
+"""Ray: a private cluster on this machine that leaves nothing behind, or a running one at an address."""
+
+import atexit
+import logging
+import os
+import re
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from worldmodels.config import ComputeConfig
+from worldmodels.errors import UserError
+from worldmodels.janitor import clear_up_after
+from worldmodels.stopping import keeps_handler
+from worldmodels.temporary import temporary_folder
+
+OBJECT_STORE_BYTES = 256 * 2**20
+
+
+def start_ray(compute: ComputeConfig) -> Any:
+    """Ray, connected to the cluster of `compute.ray_address` or to one of its own on this machine; started once.
+
+    A cluster of its own ends with this process, however that ends (see `worldmodels.janitor`). To a running one, this
+    package is sent along: its nodes need Ray and the libraries, but neither this code nor the run's folder.
+
+    Raises:
+        UserError: nothing answers at the address.
+    """
+    import ray
+
+    if ray.is_initialized():
+        return ray
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with keeps_handler():
+        if compute.ray_address is None:
+            _start_private(ray, compute, common)
+        else:
+            _join(ray, compute.ray_address, common)
+    return ray
+
+
+def _start_private(ray: Any, compute: ComputeConfig, common: dict[str, Any]) -> None:
+    folder = temporary_folder("ray")
+    atexit.unregister(_end)
+    atexit.register(_end)
+    ray.init(
+        num_cpus=compute.workers if compute.workers > 0 else None,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=str(folder),
+        **common,
+    )
+
+
+def _end() -> None:
+    """End the private cluster; what it leaves running is killed, and its folder removed."""
+    import ray
+
+    ray.shutdown()
+    clear_up_after(os.getpid(), Path(tempfile.gettempdir()))
+
+
+def _join(ray: Any, address: str, common: dict[str, Any]) -> None:
+    package = str(Path(__file__).parent)
+    try:
+        _knock(address)
+        ray.init(address, runtime_env={"py_modules": [package]}, **common)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"No Ray cluster answers at compute.ray_address {address}: "
+            "start one with `ray start --head`, or leave the address out."
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT, which Ray itself would take minutes to find out."""
+    if found := re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address):
+        socket.create_connection((found[1], int(found[2])), timeout=10).close()
