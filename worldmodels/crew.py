@@ -49,6 +49,7 @@ class Seat:
 
     Attributes:
         number: of the seat, from 0.
+        host, pid: where its worker is, once it is up.
         up: whether its worker has answered; until then (the cluster may have no free core) it is given nothing.
         tasks: numbers of the pieces of work it has been given, the oldest first.
         stillborn: workers in a row that died before they had answered.
@@ -67,7 +68,7 @@ class Seat:
         self._hello = self._actor.hello.options(concurrency_group=WATCH).remote()
         self._pulse: Any = None
         self._asked, self._still = time.monotonic(), 0.0
-        self._host, self._pid = "", 0
+        self.host, self.pid = "", 0
         self.up = False
         self.tasks.clear()
 
@@ -77,8 +78,8 @@ class Seat:
         return self._pulse if self.up else self._hello
 
     def __str__(self) -> str:
-        where = f" on {self._host}" if self._host != socket.gethostname() else ""
-        return f"Worker {self.number} (process {self._pid}{where})" if self._pid else f"Worker {self.number}"
+        where = f" on {self.host}" if self.host != socket.gethostname() else ""
+        return f"Worker {self.number} (process {self.pid}{where})" if self.pid else f"Worker {self.number}"
 
     def give(self, number: int, task: Any) -> Any:
         """Hand over a piece of work; returns the reference of its result."""
@@ -98,7 +99,7 @@ class Seat:
         if self.up:
             self._still = max((seconds for number, seconds in answer.items() if number in self.tasks), default=0.0)
         else:
-            (self._host, self._pid), self.up, self.stillborn = answer, True, 0
+            (self.host, self.pid), self.up, self.stillborn = answer, True, 0
 
     def still(self, interval: float) -> float:
         """Seconds for which a busy worker is known to have given no sign of life; it is asked every `interval` s."""
@@ -115,6 +116,6 @@ class Seat:
     def end(self) -> None:
         """Kill the worker; on this machine even one that hears nothing."""
         self._ray.kill(self._actor, no_restart=True)
-        if self._pid and self._host == socket.gethostname():
+        if self.pid and self.host == socket.gethostname():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)

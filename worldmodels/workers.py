@@ -5,6 +5,7 @@ not matter which worker does one, nor whether it is done twice because a worker 
 """
 
 import itertools
+import math
 import sys
 import time
 from collections import Counter, deque
@@ -115,12 +116,12 @@ class _Mapping(Generic[Task, Result]):
         self._running: dict[Any, tuple[int, Seat]] = {}  # by the reference of the result
         self._finished: dict[int, Result] = {}
         self._failures: Counter[int] = Counter()
+        self._manned = time.monotonic()
 
     def results(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Results in order; a few tasks are drawn ahead of them."""
         source, order = zip(self._numbers, tasks, strict=False), deque[int]()
         ahead = 2 * (self._threads + 1) * len(self._seats)
-        begin, patient = time.monotonic(), True
         while True:
             for number, task in itertools.islice(source, ahead - len(order)):
                 self._tasks[number] = task
@@ -132,9 +133,15 @@ class _Mapping(Generic[Task, Result]):
             self._attend()
             while order and order[0] in self._finished:
                 yield self._finished.pop(order.popleft())
-            if patient and time.monotonic() - begin > HIRING and not any(seat.up for seat in self._seats):
-                print("No worker has come up yet: does the Ray cluster have a free core?", file=sys.stderr)
-                patient = False
+            self._mention_vacancy()
+
+    def _mention_vacancy(self) -> None:
+        """Say so, once, when there has been no worker for a while."""
+        if any(seat.up for seat in self._seats):
+            self._manned = time.monotonic()
+        elif time.monotonic() - self._manned > HIRING:
+            print("No worker has come up yet: does the Ray cluster have a free core?", file=sys.stderr)
+            self._manned = math.inf
 
     def _hand_out(self) -> None:
         """Give waiting tasks to workers, the least busy one first.

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from processes import below, is_engine, is_ray_worker
 
 from worldmodels.collect import collect_rollouts
 from worldmodels.config import CollectConfig, ComputeConfig, Config
@@ -82,41 +83,22 @@ class Collection:
             assert time.monotonic() < deadline
             time.sleep(0.002)
 
-    def below(self, named: Callable[[str], bool]) -> list[int]:
-        """Processes that it started, directly or not, by their names."""
-        parents, names = {}, {}
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-                names[int(path.name)] = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")[0]
-            except OSError:  # it has just ended
-                continue
-        return [pid for pid, name in names.items() if named(name) and self.process.pid in ancestors(pid, parents)]
+    def engines(self) -> list[int]:
+        """The engines that it plays in."""
+        return below(self.process.pid, is_engine)
 
     def ended(self) -> None:
         """Wait for its end, which has to be a good one."""
         assert self.process.wait(240) == 0, self.said.read_text()
 
 
-def ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
-    """A process's parent, that one's parent, and so on."""
-    while (pid := parents.get(pid, 0)) > 1:
-        yield pid
-
-
-def engines(name: str) -> bool:
-    return name.endswith("/vizdoom")
-
-
-def ray_workers(name: str) -> bool:
-    return name.startswith("ray::Worker")
-
-
 def test_an_engine_that_is_killed(undisturbed: pa.Table, tmp_path: Path) -> None:
     collection = Collection(tmp_path / "run", workers=0)
     for times in (1, 2):
-        collection.wait_for(lambda times=times: collection.written() >= times and collection.below(engines))
-        os.kill(collection.below(engines)[0], signal.SIGKILL)
+        collection.wait_for(
+            lambda times=times: collection.written() >= times and below(collection.process.pid, is_engine)
+        )
+        os.kill(below(collection.process.pid, is_engine)[0], signal.SIGKILL)
     collection.ended()
     assert_same(finished(tmp_path / "run"), undisturbed)
 
@@ -140,8 +122,8 @@ def test_a_collection_that_is_killed(undisturbed: pa.Table, tmp_path: Path, work
 def test_a_worker_that_is_killed(undisturbed: pa.Table, tmp_path: Path) -> None:
     collection = Collection(tmp_path / "run", workers=2)
     collection.wait_for(lambda: collection.written() >= 1)
-    for pid in collection.below(ray_workers):
+    for pid in below(collection.process.pid, is_ray_worker):
         os.kill(pid, signal.SIGKILL)
     collection.ended()
-    assert "A worker died" in collection.said.read_text()
+    assert "died at the episode with seed" in collection.said.read_text()
     assert_same(finished(tmp_path / "run"), undisturbed)
