@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO_RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo play test test-all chromium lint lock
+.PHONY: help install demo play test test-all torture chromium lint lock
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ test: install ## The tests, in under 10 minutes on 2 cores.
 
 test-all: install chromium ## The tests, the slow ones too.
 	$(BIN)/python -m pytest -n 2
+
+torture: install ## 100 kills at random moments; what they leave is compared with undisturbed runs.
+	$(BIN)/python tests/torture.py --kills 100
 
 chromium: ## Install Chromium for the tests of the page, where that is possible.
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \

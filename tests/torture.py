@@ -189,7 +189,9 @@ def plan(victim: Victim, chance: random.Random) -> tuple[str, str]:
     kind = chance.choice(VICTIMS[victim.variant])
     fit = {"worker": PLAYING, "engine": IN_GAMES}.get(kind, tuple(STAGES))
     open_stages = [stage for stage in victim.unfinished() if stage in fit]
-    return (kind, chance.choice(open_stages)) if open_stages else ("driver", chance.choice(victim.unfinished()))
+    if not open_stages:
+        return "driver", victim.unfinished()[0]
+    return kind, chance.choice(open_stages[:2])  # soon, so that the last stages do not get most of the kills
 
 
 def disturb(variant: str, root: Path, kills: int, chance: random.Random) -> Iterator[tuple[str, str, float, float]]:
