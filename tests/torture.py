@@ -93,8 +93,14 @@ def work(variant: str, folder: Path) -> None:
     for stage in STAGES:
         begun.append((stage, time.time()))
         write_json(folder.with_suffix(".begun"), {"begun": begun})
-        guarded(lambda stage=stage: (calls | {"evaluate": evaluate})[stage](run))
+        if not is_done(folder, stage):  # once there are controllers, the calibration is made again with them
+            guarded(lambda stage=stage: (calls | {"evaluate": evaluate})[stage](run))
     write_json(folder.with_suffix(".begun"), {"begun": [*begun, ("the end", time.time())]})
+
+
+def is_done(folder: Path, stage: str) -> bool:
+    """Whether a run's stage is over."""
+    return (folder / STAGES[stage] / ("episodes.csv" if stage == "evaluate" else "done.json")).exists()
 
 
 class Victim:
@@ -114,11 +120,7 @@ class Victim:
 
     def unfinished(self) -> list[str]:
         """Stages that are not done."""
-        return [stage for stage, folder in STAGES.items() if not self.is_done(stage, folder)]
-
-    def is_done(self, stage: str, folder: str) -> bool:
-        """Whether a stage is over."""
-        return (self.folder / folder / ("scores.json" if stage == "evaluate" else "done.json")).exists()
+        return [stage for stage in STAGES if not is_done(self.folder, stage)]
 
     def over(self) -> bool:
         """Whether the process has ended; AssertionError if it ended badly by itself."""
