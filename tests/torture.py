@@ -100,7 +100,8 @@ def work(variant: str, folder: Path) -> None:
 
 def is_done(folder: Path, stage: str) -> bool:
     """Whether a run's stage is over."""
-    return (folder / STAGES[stage] / ("episodes.csv" if stage == "evaluate" else "done.json")).exists()
+    last = {"calibration": "table.md", "evaluate": "episodes.csv"}.get(stage, "done.json")
+    return (folder / STAGES[stage] / last).exists()
 
 
 class Victim:
@@ -175,7 +176,10 @@ class Victim:
 def undisturbed(variant: str, root: Path) -> tuple[dict[str, object], dict[str, float]]:
     """What a run leaves that nobody disturbs, and how long its stages take."""
     victim = Victim(variant, root / f"{variant}-undisturbed")
-    assert victim.process.wait(1200) == 0, victim.folder.with_suffix(".said").read_text()[-3000:]
+    try:
+        assert victim.process.wait(1200) == 0, victim.folder.with_suffix(".said").read_text()[-3000:]
+    finally:
+        victim.stop()
     seconds_until_clean([victim.process.pid], victim.memory)
     times = list(victim.begun().values())
     return left(victim.folder), {s: b - a for s, a, b in zip(STAGES, times, times[1:], strict=False)}

@@ -38,13 +38,15 @@ def stops_cleanly() -> Iterator[None]:
 
 @contextlib.contextmanager
 def keeps_handler() -> Iterator[None]:
-    """Put back SIGTERM's handler after a library's start that takes it over."""
+    """Put back SIGTERM's handler after a library's start that takes it over, and exits with 15 when it arrives."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as error:
+        raise Terminated if error.code == signal.SIGTERM else error from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
