@@ -71,8 +71,14 @@ def config_of(variant: str) -> Config:
         }
         game = load_config(["take_cover"], small)
         parts = {name: dataclasses.replace(each, max_steps=40) for name, each in config.controllers.items()}
-        config = dataclasses.replace(game, controllers=parts, calibrate=config.calibrate, compute=config.compute)
-        config = dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, episodes=4))
+        config = dataclasses.replace(
+            game,
+            task=dataclasses.replace(game.task, max_steps=100),
+            controllers=parts,
+            calibrate=config.calibrate,
+            evaluate=dataclasses.replace(game.evaluate, episodes=4),
+            compute=config.compute,
+        )
     workers = 2 if variant.endswith("-ray") else 0
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, workers=workers))
 

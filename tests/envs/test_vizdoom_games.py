@@ -146,6 +146,18 @@ def test_nothing_is_left_however_the_process_ends(tmp_path: Path, ending: str) -
 
 
 @linux_only
+def test_engines_are_recycled_unnoticed(game: gym.Env, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worldmodels.envs.vizdoom_games.RECYCLE_AFTER", 2)
+    seen, engines = [], []
+    for _ in range(5):
+        seen.append(play(game, 3, 10))
+        engines.append(engine_of(game))
+    assert engines[0] == engines[1] != engines[2] == engines[3] != engines[4]
+    for episode in seen[1:]:
+        np.testing.assert_equal(episode, seen[0])
+
+
+@linux_only
 def test_a_folder_left_by_a_process_killed_while_its_engine_started_is_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ from worldmodels.envs.doom_engine import ENGINE_ERRORS, launch
 from worldmodels.envs.make import ENGINE_PROCESS
 
 ATTEMPTS = 3
+RECYCLE_AFTER = 500
+"""Episodes after which a fresh engine takes over, before what the old one leaks matters; no result changes."""
 
 
 class GuestGame:
@@ -31,7 +33,8 @@ class VizdoomGame(gym.Wrapper):
     """One of VizDoom's own games with its rough edges taken off.
 
     - The engine leaves no files in the working directory.
-    - If it dies, a new one replays the episode from its seed and goes on, as if nothing had happened.
+    - If it dies, a new one replays the episode from its seed and goes on, as if nothing had happened. Every
+      `RECYCLE_AFTER` episodes a new one takes over unasked.
     - A time limit is `truncated` only, as Gymnasium defines it; VizDoom sets both flags.
     - After the last tic the engine has no picture: the last step repeats the observation of the one before.
 
@@ -50,15 +53,19 @@ class VizdoomGame(gym.Wrapper):
         self._game = wrapped
         self._seed, self._actions = 0, list[Any]()  # all it takes to replay the episode
         self._observation: Any = None
+        self._episodes = 0  # begun by this engine
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; without a seed, one is drawn from `np_random`."""
         self._seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self._actions.clear()
+        if self._episodes >= RECYCLE_AFTER:
+            self._end_engine()  # resetting starts another
         try:
             self._observation, info = self.env.reset(seed=self._seed)
         except ENGINE_ERRORS:
             self._observation, info = self._replay()
+        self._episodes += 1
         return self._observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -73,12 +80,16 @@ class VizdoomGame(gym.Wrapper):
             self._observation = observation
         return self._observation, float(reward), terminated and not truncated, truncated, info
 
+    def _end_engine(self) -> None:
+        self._episodes = 0
+        with contextlib.suppress(*ENGINE_ERRORS):
+            self._game.game.close()
+
     def _replay(self) -> Any:
         """Bring a new engine to this point of the episode; returns what its last `reset` or `step` returned."""
         cause: Exception | None = None
         for _ in range(ATTEMPTS):
-            with contextlib.suppress(*ENGINE_ERRORS):
-                self._game.game.close()
+            self._end_engine()
             try:
                 result: Any = self.env.reset(seed=self._seed)
                 for action in self._actions:
