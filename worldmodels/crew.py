@@ -114,8 +114,11 @@ class Seat:
         return self._still
 
     def end(self) -> None:
-        """Kill the worker; on this machine even one that hears nothing."""
+        """Let Ray end the worker."""
         self._ray.kill(self._actor, no_restart=True)
+
+    def end_process(self) -> None:
+        """Kill the worker's process if it is on this machine: one that is stopped does not hear Ray."""
         if self.pid and self.host == socket.gethostname():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

@@ -4,6 +4,7 @@ A `Pool` keeps one job object per worker (games, networks) and hands it tasks. T
 not matter which worker does one, nor whether it is done twice because a worker died or hung.
 """
 
+import contextlib
 import itertools
 import math
 import sys
@@ -83,6 +84,7 @@ class Pool(Generic[Task, Result]):
         """End the workers."""
         for seat in self._seats:
             seat.end()
+            seat.end_process()
         if hasattr(self._local, "close"):
             self._local.close()  # type: ignore[union-attr]
         self._seats, self._local = [], None
@@ -173,10 +175,18 @@ class _Mapping(Generic[Task, Result]):
             except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
                 self._replace(seat, f"died ({' '.join(str(error).split())[:300]})", "died")
         for seat in self._seats:
-            if seat.still(self._interval) > self._hang_after:
-                seat.end()
+            if seat.still(self._interval) > self._hang_after and not self._answers_after_all(seat):
+                seat.end_process()
                 hung = f"gave no sign of life for {self._hang_after:g} s"
                 self._replace(seat, hung, f"{hung} and was killed")
+
+    def _answers_after_all(self, seat: Seat) -> bool:
+        """Whether the answer that is due has come: nobody has listened if it was this process that stood still."""
+        if seat.waits_for is None or not self._ray.wait([seat.waits_for], timeout=self._interval)[0]:
+            return False
+        with contextlib.suppress(self._ray.exceptions.RayActorError):
+            seat.listen()
+        return True
 
     def _take(self, reference: Any) -> None:
         """Take in a result; raises RayError if there is none."""
@@ -200,4 +210,5 @@ class _Mapping(Generic[Task, Result]):
         print(f"{seat} {fate} at {what}; a new one takes its place.", file=sys.stderr)
         self._running = {ref: held for ref, held in self._running.items() if held[1] is not seat}
         self._waiting.extendleft(reversed(seat.tasks))
+        seat.end()
         seat.start()
