@@ -4,7 +4,7 @@ import dataclasses
 import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,21 @@ from worldmodels.workers import Pool
 RAY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-class WhereFrom:
+def where_from() -> Callable[[int], tuple[str, str]]:
     """A job that tells on which node it runs, and where its code lies."""
 
-    def __call__(self, number: int) -> tuple[str, str]:
-        import ray
+    class WhereFrom:  # not of the module's: that would have to be imported on the nodes
+        def __call__(self, number: int) -> tuple[str, str]:
+            import time
 
-        import worldmodels
+            import ray
 
-        time.sleep(0.5)
-        return ray.get_runtime_context().get_node_id(), str(worldmodels.__file__)
+            import worldmodels
+
+            time.sleep(0.5)
+            return ray.get_runtime_context().get_node_id(), str(worldmodels.__file__)
+
+    return WhereFrom
 
 
 def test_what_is_sent_to_workers_names_no_folder_of_the_run(tiny_car_run: Run) -> None:
@@ -68,7 +73,7 @@ def test_two_nodes_play_what_one_process_plays_and_one_may_die(
 ) -> None:
     compute = dataclasses.replace(tiny_car_run.config.compute, ray_address=cluster.address, workers=-1)
     start_ray(compute)
-    with Pool(WhereFrom, compute) as pool:
+    with Pool(where_from(), compute) as pool:
         told = list(pool.map(range(8)))
     assert len({node for node, _ in told}) == 2
     assert all("runtime_resources" in path for _, path in told)  # the code was sent there

@@ -7,6 +7,7 @@ not matter which worker does one, nor whether it is done twice because a worker 
 import contextlib
 import itertools
 import math
+import re
 import sys
 import time
 from collections import Counter, deque
@@ -84,7 +85,6 @@ class Pool(Generic[Task, Result]):
         """End the workers."""
         for seat in self._seats:
             seat.end()
-            seat.end_process()
         if hasattr(self._local, "close"):
             self._local.close()  # type: ignore[union-attr]
         self._seats, self._local = [], None
@@ -173,7 +173,7 @@ class _Mapping(Generic[Task, Result]):
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause if isinstance(error.cause, UserError) else error from None
             except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
-                self._replace(seat, f"died ({' '.join(str(error).split())[:300]})", "died")
+                self._replace(seat, f"died ({_in_short(error)})", "died")
         for seat in self._seats:
             if seat.still(self._interval) > self._hang_after and not self._answers_after_all(seat):
                 seat.end_process()
@@ -212,3 +212,9 @@ class _Mapping(Generic[Task, Result]):
         self._waiting.extendleft(reversed(seat.tasks))
         seat.end()
         seat.start()
+
+
+def _in_short(error: Exception) -> str:
+    """Both ends of Ray's long account of a death: what happened, and what raised it."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
+    return text if len(text) <= 400 else f"{text[:200]} ... {text[-200:]}"
