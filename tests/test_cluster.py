@@ -26,19 +26,21 @@ from worldmodels.workers import Pool
 RAY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-def where_from() -> Callable[[int], tuple[str, str]]:
-    """A job that tells on which node it runs, and where its code lies."""
+def where_from() -> Callable[[int], tuple[str, bool]]:
+    """A job that tells on which node it runs, and whether this package was sent there."""
 
     class WhereFrom:  # not of the module's: that would have to be imported on the nodes
-        def __call__(self, number: int) -> tuple[str, str]:
+        def __call__(self, number: int) -> tuple[str, bool]:
+            import sys
             import time
+            from pathlib import Path
 
             import ray
 
-            import worldmodels
-
             time.sleep(0.5)
-            return ray.get_runtime_context().get_node_id(), str(worldmodels.__file__)
+            sent = [Path(path) for path in sys.path if "runtime_resources" in path]
+            found = any((path / "worldmodels" / "workers.py").exists() for path in sent)
+            return ray.get_runtime_context().get_node_id(), found
 
     return WhereFrom
 
@@ -76,7 +78,7 @@ def test_two_nodes_play_what_one_process_plays_and_one_may_die(
     with Pool(where_from(), compute) as pool:
         told = list(pool.map(range(8)))
     assert len({node for node, _ in told}) == 2
-    assert all("runtime_resources" in path for _, path in told)  # the code was sent there
+    assert all(sent for _, sent in told)
 
     agent = blank_agent(tiny_car_run, tiny_car_run.config.controllers["real"])
     candidates = np.random.default_rng(1).normal(0, 1, (4, agent.form.parameters)).astype(np.float32)
