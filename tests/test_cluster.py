@@ -15,7 +15,7 @@ from killing import contents
 
 from worldmodels.agent import blank_agent
 from worldmodels.collect import collect_rollouts
-from worldmodels.collect.jobs import PlayExploring
+from worldmodels.collect.jobs import job_maker
 from worldmodels.config import ComputeConfig
 from worldmodels.evolution.fitness import Fitness, PlayTrials, Worlds
 from worldmodels.play import Outcomes
@@ -47,7 +47,7 @@ def where_from() -> Callable[[int], tuple[str, bool]]:
 
 def test_what_is_sent_to_workers_names_no_folder_of_the_run(tiny_car_run: Run) -> None:
     agent = blank_agent(tiny_car_run, tiny_car_run.config.controllers["real"])
-    for job in (partial(PlayTrials, Worlds(agent, ComputeConfig(), 1.0)), partial(PlayExploring, tiny_car_run.config)):
+    for job in (partial(PlayTrials, Worlds(agent, ComputeConfig(), 1.0)), job_maker(tiny_car_run.config, None)):
         assert str(tiny_car_run.folder).encode() not in pickle.dumps(job)
 
 
