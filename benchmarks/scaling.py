@@ -151,7 +151,7 @@ def seconds_of(work: object) -> float:
 
 def real_times(agent: Agent, compute: ComputeConfig, most: int) -> dict[int, float]:
     """Seconds of the same generation with 1 and with `most` workers, warmed up."""
-    candidates = np.repeat(agent.parameters[None], 16 * most, axis=0)
+    candidates = np.repeat(agent.parameters[None], 8 * most, axis=0)
     seeds, times = np.array(training_seeds(1, "scaling/real", 0, 8)), {}
     for workers in (1, most):
         with Fitness(Worlds(agent, dataclasses.replace(compute, workers=workers), 1.0)) as fitness:

@@ -30,16 +30,16 @@ SETTLED = 2.0
 """Seconds after which shared memory that nobody has mapped is nobody's: its maker maps it at once."""
 PATIENCE = 20.0
 """Seconds within which killed processes end."""
-_watched: set[int] = set()
+_watched: set[tuple[int, str]] = set()
 
 
 def watch_this_process() -> None:
-    """Start this process's janitor, unless it has one."""
-    pid = os.getpid()
-    if pid in _watched or not hasattr(os, "pidfd_open") or not Path("/proc/self/fd").exists():
+    """Start this process's janitor for the folder of temporary files, unless it has one."""
+    pid, folder = os.getpid(), tempfile.gettempdir()
+    if (pid, folder) in _watched or not hasattr(os, "pidfd_open") or not Path("/proc/self/fd").exists():
         return
-    _watched.add(pid)
-    command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(pid), tempfile.gettempdir()]
+    _watched.add((pid, folder))
+    command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(pid), folder]
     nothing = subprocess.DEVNULL
     subprocess.run(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, check=False)
 
