@@ -18,7 +18,7 @@ from worldmodels.collect import collect_rollouts
 from worldmodels.collect.jobs import job_maker
 from worldmodels.config import ComputeConfig
 from worldmodels.evolution.fitness import Fitness, PlayTrials, Worlds
-from worldmodels.play import Outcomes
+from worldmodels.play import Cuts, Outcomes
 from worldmodels.ray_cluster import start_ray
 from worldmodels.runs import Run
 from worldmodels.workers import Pool
@@ -70,6 +70,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 @RAY
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_two_nodes_play_what_one_process_plays_and_one_may_die(
     cluster: Any, tiny_car_run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +85,7 @@ def test_two_nodes_play_what_one_process_plays_and_one_may_die(
     candidates = np.random.default_rng(1).normal(0, 1, (4, agent.form.parameters)).astype(np.float32)
 
     def played(fitness: Fitness) -> Outcomes:
-        return fitness.evaluate(candidates, np.arange(1, 7), "real")
+        return fitness.evaluate(candidates, np.arange(1, 5), "real", Cuts(max_steps=150))
 
     with Fitness(Worlds(agent, dataclasses.replace(compute, workers=0), 1.0)) as fitness:
         expected = played(fitness)
