@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 
+from worldmodels.files import atomic, whole_lines
+
 
 class MetricsLog:
     """Metrics of one stage: `metrics.jsonl` and TensorBoard files in its folder.
@@ -25,7 +27,8 @@ class MetricsLog:
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / "metrics.jsonl"
         kept = [entry for entry in read_metrics(folder) if entry["step"] <= resume_step]
-        self.path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        with atomic(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = self.path.open("a")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
 
@@ -46,14 +49,13 @@ class MetricsLog:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Entries of a stage's `metrics.jsonl`; a last line torn by a kill is left out."""
+    """Entries of a stage's `metrics.jsonl`; a last line torn by a kill, and those that are damaged, are left out."""
     entries: list[dict[str, Any]] = []
-    path = folder / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            break
+    for line in whole_lines(folder / "metrics.jsonl"):
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "step" in entry and all(type(v) in (int, float) for v in entry.values()):
+                entries.append(entry)
     return entries
 
 

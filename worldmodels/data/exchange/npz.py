@@ -5,7 +5,6 @@ A file holds `frames` or `observations`, `actions`, `rewards`, `terminated` and/
 """
 
 import hashlib
-import math
 import zipfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from worldmodels.config import TaskConfig
+from worldmodels.data.arrays import read_header
 from worldmodels.data.exchange.recording import Recording, one_line
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
@@ -99,12 +99,9 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"`{name}` is not compressed as NumPy does it")
     with archive.open(member) as file:
-        if npy.read_magic(file) != (1, 0):  # a later version's header may be of any length
-            raise ValueError(f"`{name}` is no plain array")
-        shape, _, dtype = npy.read_array_header_1_0(file)
-    if dtype.hasobject:
-        raise ValueError(f"`{name}` holds Python objects: save plain numbers")
-    if math.prod(shape) * dtype.itemsize > member.file_size:
-        raise ValueError(f"`{name}` is damaged")
+        try:
+            read_header(file, member.file_size)  # type: ignore[arg-type]  # which has all that is needed of a file
+        except ValueError as error:
+            raise ValueError(f"`{name}` cannot be read: {error}") from error
     with archive.open(member) as file:
         return npy.read_array(file, allow_pickle=False)
