@@ -303,6 +303,9 @@ class ComputeConfig:
     """Torch device of V's and M's training: `cpu`, `cuda`, or `auto` for a GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of V, of M while it learns, and of dreams; `auto` takes bfloat16 where the processor has it."""
+    check_disk: bool = True
+    """Refuse to start, and stop, where a stage is thought to need more than the disk has left; False goes on until a
+    write fails. Either way the same command goes on later."""
     lanes: Count = 32
     """Games that a worker plays side by side, so that V and M work on batches."""
     dream_lanes: Count = 512

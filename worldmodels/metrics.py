@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
-from torch.utils.tensorboard import SummaryWriter
 
+from worldmodels.board import Board
 from worldmodels.files import atomic, whole_lines
 
 
@@ -30,7 +30,7 @@ class MetricsLog:
         with atomic(self.path) as temporary:
             temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = self.path.open("a")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
+        self._board = Board(folder / "tensorboard", resume_step + 1)
 
     def write(self, step: int, **values: float) -> None:
         """Record named numbers at a step."""
@@ -38,14 +38,14 @@ class MetricsLog:
         self._file.write(json.dumps({"step": step, **plain}) + "\n")
         self._file.flush()
         for name, value in plain.items():
-            self._board.add_scalar(name, value, step)
+            self._board.add(name, value, step)
 
     def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
-        self._board.close()
+        with contextlib.closing(self._board), contextlib.closing(self._file):
+            pass
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ from worldmodels.registry import vision_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 """Folder of the presets that can be named without a path."""
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
+"""A larger YAML file is refused unread: reading one takes its time."""
 Section = TypeVar("Section")
 
 

@@ -1,8 +1,10 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ from typing import Any
 import lance
 
 from worldmodels.agent import Agent, agent_at
-from worldmodels.collect.jobs import PlayAgent, PlayExploring
+from worldmodels.collect.jobs import PlayAgent, PlayExploring, limited_task
 from worldmodels.collect.policies import exploring_policy, hold_bounds
 from worldmodels.collect.progress import Goal, collection_progress
+from worldmodels.collect.room import look
 from worldmodels.config import Config
 from worldmodels.data.rollouts import (
     EPISODES,
@@ -23,6 +26,7 @@ from worldmodels.data.rollouts import (
     copy_rollouts,
     summarise,
 )
+from worldmodels.disk import require_space
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.make import ENGINE_PROCESS, make_game
 from worldmodels.errors import UserError
@@ -63,12 +67,14 @@ def collect_rollouts(run: Run) -> None:
         goal = Goal(first + config.collect.episodes, frames + config.collect.frames)
         if stage.done is not None and goal.reached(*_counts(stage.summary())):
             return
-        game = make_game(config.task)
-        game.close()
-        squash: Squash = game.get_wrapper_attr("squash")
-        _check(config, squash, agent, before)
-        stage.reopen()
         path = stage.folder / EPISODES
+        with contextlib.closing(make_game(config.task)) as game:
+            squash: Squash = game.get_wrapper_attr("squash")
+            _check(config, squash, agent, before)
+            sample = None if _collected(path)[0] else look(game, limited_task(config).max_steps)
+        if sample is not None:
+            require_space(stage.folder, sample.needed(goal, first, frames), "The collection", config.compute)
+        stage.reopen()
         if before is not None and not path.exists():
             copy_rollouts(before.folder / EPISODES, path)
         waits = agent is None and game.metadata.get(ENGINE_PROCESS, False)
@@ -151,6 +157,8 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
     """Play and write episodes, numbered from `first`, until the goal is reached; `threads` at once in every worker."""
     config, path = run.config, run.rollouts.folder / EPISODES
     done, frames = _collected(path)
+    if done:  # what writes that failed have left behind
+        lance.dataset(str(path)).cleanup_old_versions(timedelta(0), delete_unverified=True)
     if goal.reached(done, frames):
         return
     job = partial(PlayExploring, config) if agent is None else partial(PlayAgent, config, agent)
@@ -174,6 +182,7 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
                 append_episodes(path, waiting, progress.episodes - len(waiting))
                 waiting.clear()
                 progress.written()
+                require_space(path.parent, progress.needed, "The rest of the collection", config.compute)
             if progress.enough:
                 return
 

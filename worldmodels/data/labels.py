@@ -52,13 +52,14 @@ class Labels:
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise UserError(f"{folder} is damaged: it does not say what is labelled. Delete it.") from error
         try:
-            self.numbers: NDArray[np.float32] = np.array(open_array(folder / NUMBERS, np.float32, 2))
+            numbers = open_array(folder / NUMBERS, np.float32, 2)
             self._packed = open_array(folder / OBJECTS, np.uint8, 2)
         except (OSError, ValueError) as error:
             raise UserError(f"{folder} holds no readable labels ({error}): delete it and label again.") from error
-        shapes = {self.numbers.shape: len(self.labels), self._packed.shape: 64 * 64 // 8}
-        if any(shape != (len(self.rows), width) for shape, width in shapes.items()):
+        wanted = [(len(self.rows), len(self.labels)), (len(self.rows), 64 * 64 // 8)]
+        if [numbers.shape, self._packed.shape] != wanted:
             raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and label again.")
+        self.numbers: NDArray[np.float32] = np.array(numbers)
 
     @property
     def names(self) -> list[str]:

@@ -16,6 +16,7 @@ from worldmodels.config import VisionConfig
 from worldmodels.data.arrays import open_array
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import Rollouts, rollouts_of
+from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
 from worldmodels.runs import Run, read_json, write_json
@@ -52,7 +53,10 @@ class Latents:
             self.mu, self.logvar, self.action, self.reward, self.terminated = (
                 open_array(folder / f"{name}.npy", *FIELDS[name]) for name in FIELDS
             )
-            self.starts: NDArray[np.int64] = np.array(open_array(folder / "starts.npy", np.int64, 1))
+            starts = open_array(folder / "starts.npy", np.int64, 1)
+            if len(starts) > len(self.mu) + 1:
+                raise ValueError("it has more episodes than steps")
+            self.starts: NDArray[np.int64] = np.array(starts)
         except (OSError, ValueError) as error:
             raise UserError(f"{folder} holds no readable latents ({error}): delete it and encode again.") from error
         rows = {len(array) for array in (self.mu, self.logvar, self.action, self.reward, self.terminated)}
@@ -95,6 +99,9 @@ def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
     with stage.begin(run.made_from(), needs):
         if stage.done is None:
             rollouts = rollouts_of(run)
+            if not (stage.folder / "progress.json").exists():
+                needed = latent_bytes(int(rollouts.starts[-1]), vision.latent_dim, rollouts.action_dim)
+                require_space(stage.folder, needed, "The encoding of the rollouts", run.config.compute)
             _encode(rollouts, vision, stage.folder, pick_device(run.config.compute))
             stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, FILES)
             (stage.folder / "progress.json").unlink()

@@ -42,7 +42,7 @@ def collapse_sentence(mixture: Mixture) -> str | None:
     if sharp >= MANY * dimensions:
         return (
             f"M is as sure as it can be, at every step, of {sharp} of {dimensions} latent dimensions: they hardly "
-            "vary, as those of a V that was trained too short do, or the game stands still in the rollouts (collect.policy)."
+            "vary, as those of a V that was trained too short do, or the rollouts stand still (collect.policy)."
         )
     if components > 1 and lone >= MANY * dimensions:
         return (

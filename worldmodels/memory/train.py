@@ -13,6 +13,7 @@ from worldmodels.config import MemoryConfig, VisionConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import split_episodes
+from worldmodels.disk import require_space, training_bytes
 from worldmodels.errors import UserError
 from worldmodels.memory.baselines import no_change_code_nll, no_change_nll, no_memory_code_nll, no_memory_nll
 from worldmodels.memory.heads import CodeHead, GaussianHead, Head
@@ -71,7 +72,7 @@ class _Training:
         validation: NDArray[np.int64],
     ) -> None:
         self.stage, self.config, self.latents = run.member(member), run.config.memory, latents
-        config, self.seed = self.config, run.config.seed
+        config, self.seed, self.compute = self.config, run.config.seed, run.config.compute
         self.own_seed = torch_seed(self.seed, "memory/member", member) if member else self.seed
         self.training, self.validation = training, validation[: config.validation_episodes]
         self.device = pick_device(run.config.compute)
@@ -109,6 +110,7 @@ class _Training:
             MetricsLog(self.stage.folder, self.step) as log,
             progress_bar(self.stage.label, total * frames, "steps", self.step * frames) as bar,
         ):
+            require_space(self.stage.folder, self._bytes(), self.stage.label, self.compute)
             for (step, piece), batch in prefetch(self._read, planned):
                 self.step = step
                 metrics = self._learn(piece, batch)
@@ -121,6 +123,11 @@ class _Training:
                 if self.step % config.validate_every == 0 or self.step == total:
                     self._validate(log, bar)
             self._finish(bar)
+
+    def _bytes(self) -> int:
+        """What its files take on disk, an estimate; the starts are of two kinds, with four tensors each."""
+        starts = 4 * self.config.start_states * 4 * (self.latents.latent_dim + self.config.hidden)
+        return training_bytes(self.model) + starts
 
     def _read(self, planned: tuple[int, Pieces]) -> Sequences:
         step, pieces = planned
@@ -152,6 +159,7 @@ class _Training:
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure on held-out episodes, keep the best weights, and save the state to resume from."""
+        require_space(self.stage.folder, self._bytes(), self.stage.label, self.compute)
         values = validate_memory(self.model, self.latents, self.validation, self.seed)
         self._check(values["loss"])
         log.write(self.step, **{f"validation/{name}": value for name, value in values.items()})

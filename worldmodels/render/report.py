@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.evaluate import Row
 from worldmodels.metrics import read_metrics, say
@@ -30,6 +31,8 @@ from worldmodels.runs import Run, atomic, read_json
 from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
+PICTURE_BYTES = 5e6
+"""What the report's own pictures take; the videos are copied."""
 SCORE_HEADINGS = ("agent", "world", "temperature", "episodes", "mean ± std", "95 % interval", "IQM", "success", "steps")
 KINDS = {
     "real": "in the real game: what it sees, what V keeps of it, and what M had expected a step before",
@@ -48,6 +51,8 @@ def write_report(run: Run) -> None:
     if not run.folder.is_dir():
         raise UserError(f"There is no run {run.folder} to report on.")
     folder = run.folder / "report"
+    videos = sum(file.stat().st_size for file in (run.folder / VIDEOS).glob("*"))
+    require_space(folder, videos + PICTURE_BYTES, "The report", run.config.compute)
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
     made = (_scores(run, folder), _videos(run, folder), _learning(run, folder), calibration_blocks(run), _making(run))

@@ -12,6 +12,7 @@ from torch import Tensor
 from worldmodels.config import VisionConfig
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of
+from worldmodels.disk import require_space, training_bytes
 from worldmodels.errors import UserError
 from worldmodels.metrics import Bar, MetricsLog, progress_bar, read_metrics
 from worldmodels.options import identity
@@ -54,6 +55,7 @@ class VisionTraining:
 
     def __init__(self, run: Run) -> None:
         self.stage, self.config, self.seed = run.vision, run.config.vision, run.config.seed
+        self.compute = run.config.compute
         config, rollouts = self.config, rollouts_of(run)
         self.rollouts = rollouts
         training, validation = rollouts.split(config.validation_fraction)
@@ -89,6 +91,7 @@ class VisionTraining:
             MetricsLog(self.stage.folder, self.step) as log,
             progress_bar("V", total * self.config.batch, "frames", self.step * self.config.batch) as bar,
         ):
+            require_space(self.stage.folder, training_bytes(self.model), "V", self.compute)
             for step, frames in prefetch(self.batch, steps):
                 self.step = step
                 metrics = self.learn(frames.to(self.device))
@@ -128,6 +131,7 @@ class VisionTraining:
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure on held-out frames, draw the strip, keep the best weights, and save the state to resume from."""
+        require_space(self.stage.folder, training_bytes(self.model), "V", self.compute)
         self.model.eval()
         values = mean_metrics(self._validation_metrics())
         self._check(values["loss"])
