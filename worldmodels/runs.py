@@ -62,8 +62,9 @@ class Stage:
         if not path.exists():
             return None
         done, record = read_json(path), self._record()
-        files, summary = done.get("files", {}), done.get("summary")
-        if not isinstance(files, dict) or done.get("fingerprint") != _fingerprint(record, files, summary):
+        files, sizes, summary = done.get("files", {}), done.get("sizes", {}), done.get("summary")
+        plain = isinstance(files, dict) and isinstance(sizes, dict)
+        if not plain or done.get("fingerprint") != _fingerprint(record, files, summary):
             raise UserError(f"{path} is damaged: delete {self.folder} and run {self.command} again.")
         return done
 
@@ -150,9 +151,13 @@ class Stage:
 
     def verify(self) -> None:
         """Raise UserError if a file of a finished stage is missing, or is not what it was when the stage finished."""
-        for name, digest in (self.done or {}).get("files", {}).items():
+        done = self.done or {}
+        files, sizes = done.get("files", {}), done.get("sizes", {})
+        for name, digest in files.items():
             path = self.folder / name
-            if Path(name).name != name or not path.is_file() or file_digest(path) != digest:
+            there = Path(name).name == name and path.is_file()
+            # what has grown may be endless; stages of older versions have no sizes
+            if not there or path.stat().st_size != sizes.get(name, path.stat().st_size) or file_digest(path) != digest:
                 raise UserError(f"{path} is missing or damaged: delete {self.folder} and run {self.command} again.")
 
     def reopen(self) -> None:
@@ -163,7 +168,9 @@ class Stage:
         """Mark the stage as finished; `artefacts` are the files that its fingerprint covers."""
         digests = {name: file_digest(self.folder / name) for name in artefacts}
         fingerprint = _fingerprint(self._record(), digests, dict(summary))
-        write_json(self.folder / "done.json", {"fingerprint": fingerprint, "summary": dict(summary), "files": digests})
+        sizes = {name: (self.folder / name).stat().st_size for name in artefacts}
+        done = {"fingerprint": fingerprint, "summary": dict(summary), "files": digests, "sizes": sizes}
+        write_json(self.folder / "done.json", done)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

@@ -43,6 +43,7 @@ class Loader:
         files: its files that are damaged, each a pattern.
         load: reads the folder; returns bytes that tell what was read. UserError if something is wrong.
         sealed: whether every change of what was written is noticed.
+        torn: whether a file that ends early is what a kill leaves, and what it lacks is done again.
     """
 
     format: str
@@ -50,6 +51,7 @@ class Loader:
     files: tuple[str, ...]
     load: Callable[[Path], bytes]
     sealed: bool = True
+    torn: bool = False
 
 
 CONFIG = counting.tiny_config()
@@ -227,6 +229,7 @@ LOADERS = {
         _copy("controllers/real"),
         ("controllers/real/history.jsonl",),
         lambda folder: _tell([replace(entry, seconds=0) for entry in read_history(folder / "controllers" / "real")]),
+        torn=True,
     ),
     "metrics": Loader(
         "jsonl",

@@ -130,6 +130,8 @@ class Rollouts:
 
     def __init__(self, path: Path, digest: str | None = None) -> None:
         self.path = path
+        if not all(file.is_file() or file.is_dir() for file in path.rglob("*")):
+            raise UserError(f"{path} is damaged: not all in it are files. Collect the rollouts again.")
         with self._reading():
             # without indices there is nothing for Lance's other cache to hold
             self.data = lance.dataset(str(path), metadata_cache_size_bytes=CACHE_BYTES, index_cache_size_bytes=0)

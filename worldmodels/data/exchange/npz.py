@@ -17,7 +17,7 @@ from worldmodels.data.arrays import read_header
 from worldmodels.data.exchange.recording import Recording, one_line
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
-from worldmodels.runs import file_digest
+from worldmodels.files import file_digest, plain_file
 
 MAX_BYTES = 4 * 2**30
 """An episode whose arrays are larger is refused unread: a few kilobytes of zip can claim to be anything."""
@@ -43,7 +43,7 @@ class NpzFolder:
         self.squash, self.space = game.get_wrapper_attr("squash"), game.unwrapped.action_space
         game.close()
         try:
-            digests = [f"{file.name}:{file_digest(file)}" for file in self.files]
+            digests = [f"{file.name}:{file_digest(plain_file(file, MAX_BYTES))}" for file in self.files]
         except OSError as error:
             raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
         self.identity = {"kind": "npz", "digest": hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]}
