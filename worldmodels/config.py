@@ -306,6 +306,8 @@ class ComputeConfig:
     check_disk: bool = True
     """Refuse to start, and stop, where a stage is thought to need more than the disk has left; False goes on until a
     write fails. Either way the same command goes on later."""
+    cache: Natural = 64
+    """Megabytes that Lance may keep of what it knows about where rollouts lie in their files."""
     lanes: Count = 32
     """Games that a worker plays side by side, so that V and M work on batches."""
     dream_lanes: Count = 512

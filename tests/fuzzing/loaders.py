@@ -98,7 +98,7 @@ def _unfinished_memory(run: Run, folder: Path) -> None:
     zeros = torch.zeros(CONFIG.memory.batch, CONFIG.memory.hidden)
     (folder / "memory" / "done.json").unlink()
     path = folder / "memory" / "resume.safetensors"
-    save_tensors(path, state | {"state.h": zeros, "state.c": zeros}, step=CONFIG.memory.steps, best=1.0)
+    save_tensors(path, state | {"state.h": zeros, "state.c": zeros.clone()}, step=CONFIG.memory.steps, best=1.0)
 
 
 def _trained(train: Callable[[Run], None], weights: str) -> Callable[[Path], bytes]:

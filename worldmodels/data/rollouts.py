@@ -32,8 +32,6 @@ EPISODES = "episodes.lance"
 """Name of the data set in a stage's folder."""
 FLUSH_ROWS = 8192
 """Episodes are written together once they have so many steps."""
-CACHE_BYTES = 64 * 2**20
-"""Lance keeps at most so much of what it knows about where rows are; its own limit is 1 GiB."""
 FRAME_BYTES = int(np.prod(SHAPE))
 COLUMNS = ["episode", "step", "seed", "action", "reward", "terminated", "truncated"]
 """All columns but the frames, each of which carries a checksum of its own."""
@@ -123,18 +121,19 @@ class Rollouts:
     Args:
         path: the data set.
         digest: what `digest` gave when it was finished, if that is known.
+        cache: megabytes that Lance may keep of what it knows about where rows are; its own limit is 1 GiB.
 
     Raises:
         UserError: the folder holds no data set, one with other columns, or other numbers than the digest says.
     """
 
-    def __init__(self, path: Path, digest: str | None = None) -> None:
+    def __init__(self, path: Path, digest: str | None = None, cache: int = 64) -> None:
         self.path = path
         if not all(file.is_file() or file.is_dir() for file in path.rglob("*")):
             raise UserError(f"{path} is damaged: not all in it are files. Collect the rollouts again.")
         with self._reading():
             # without indices there is nothing for Lance's other cache to hold
-            self.data = lance.dataset(str(path), metadata_cache_size_bytes=CACHE_BYTES, index_cache_size_bytes=0)
+            self.data = lance.dataset(str(path), metadata_cache_size_bytes=cache * 2**20, index_cache_size_bytes=0)
             self._check_columns()
             self._check_files()
             index = self.data.to_table(columns=["episode", "step"])
@@ -263,7 +262,8 @@ def _numbers(column: pa.Array | pa.ChunkedArray) -> NDArray:
 
 def rollouts_of(run: Run) -> Rollouts:
     """A run's finished rollouts; UserError if they are unfinished or not what they were when they were finished."""
-    return Rollouts(run.rollouts.folder / EPISODES, run.rollouts.summary().get("digest"))
+    digest = run.rollouts.summary().get("digest")
+    return Rollouts(run.rollouts.folder / EPISODES, digest, run.config.compute.cache)
 
 
 def split_episodes(count: int, validation_fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
