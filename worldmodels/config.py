@@ -93,7 +93,7 @@ class VisionConfig:
     model: str = "vae"
     """Registered name of the model: vae, autoencoder, gan, vae_gan, bigan, fsq, or one from another package. `--help`
     beside `--vision.model NAME` lists the options of that model."""
-    latent_dim: Count = 32
+    latent_dim: Annotated[int, Field(ge=1, le=4096)] = 32
     """Size of the latent z."""
     steps: Count = 10_000
     """Gradient steps."""

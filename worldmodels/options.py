@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from worldmodels.config import ANYTIME, Config, ControllerConfig, VisionConfig
 from worldmodels.errors import UserError
+from worldmodels.files import read_text
 from worldmodels.registry import vision_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -82,17 +83,20 @@ class _PlainLoader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, read as plain data."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes: it is not a config of this project.")
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # a SafeLoader: plain data only
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+    content = parse_yaml(read_text(path, MAX_BYTES), str(path))
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise UserError(f"{path} should hold sections such as `vision:`, not a single {type(content).__name__}.")
     return content
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What YAML text stands for, as plain data; UserError if it is no YAML."""
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: plain data only
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{where} cannot be read as YAML: {error}.") from error
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -35,12 +36,20 @@ def _cut_out(content: bytes, random: np.random.Generator) -> bytes:
     return content[:at] + content[at + 1 + int(random.integers(64)) :]
 
 
+def _grown(content: bytes, random: np.random.Generator) -> bytes:
+    """With one of a text's numbers a billion times as large; other files get another length in their header."""
+    numbers = [match.span() for match in re.finditer(rb"(?<![\w.])\d+(?![\w.])", content)]
+    first, end = numbers[random.integers(len(numbers))] if numbers else (0, 1)
+    return content[:first] + b"999999999999" + content[end:]
+
+
 ACCIDENTS: dict[str, Damage] = {
     "bit flipped": _flipped,
     "truncated": lambda content, random: content[: random.integers(len(content))],
     "bytes overwritten": _burst,
     "zeros": _zeroed,
     "piece missing": _cut_out,
+    "number grown": _grown,
     "twice": lambda content, random: content + content,
     "noise appended": lambda content, random: content + random.bytes(1 + int(random.integers(100))),
     "noise": lambda content, random: random.bytes(len(content)),

@@ -162,6 +162,7 @@ def _minari(run: Run, folder: Path) -> None:
 
     frames, steps = gym.spaces.Box(0, 255, (64, 64, 3), np.uint8), 4
     path = folder / "games" / "x-v0" / "data"
+    path.parent.mkdir(parents=True)
     storage = MinariStorage.new(path, frames, gym.spaces.Box(-1, 1, (1,)), data_format="hdf5", jpeg_encoding=False)
     flags = np.arange(steps) == steps - 1
     episode = EpisodeBuffer(
