@@ -23,7 +23,8 @@ from worldmodels.memory.train import trained_memory
 from worldmodels.options import load_config, to_dict, typed
 from worldmodels.play import LinearPolicy
 from worldmodels.real_world import RealWorld
-from worldmodels.runs import SCHEMA, Run, check_schema, read_json, stored_options, write_json
+from worldmodels.records import SCHEMA, check_schema
+from worldmodels.runs import Run, read_json, stored_options, write_json
 from worldmodels.runtime import pick_precision
 from worldmodels.seeds import torch_seed
 from worldmodels.tensors import load_tensors, save_tensors

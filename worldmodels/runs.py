@@ -7,10 +7,7 @@ unfinished, whatever else is there; starting it again with the same options resu
 
 import contextlib
 import fcntl
-import hashlib
-import importlib.metadata
 import json
-import platform
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,22 +19,9 @@ from worldmodels.config import Config
 from worldmodels.errors import UserError
 from worldmodels.files import atomic, file_digest, read_json, read_text, write_json
 from worldmodels.options import MAX_BYTES, Section, completed, identity, load_config, to_dict, typed, write_yaml
+from worldmodels.records import SCHEMA, check_schema, fingerprint_of, first_difference, versions
 
-SCHEMA = 1
-"""Version of the layout of runs and checkpoints."""
 CLOCK = "clock.json"
-PACKAGES = ("worldmodels", "torch", "gymnasium", "box2d", "vizdoom", "cma", "ray", "pylance", "numpy")
-
-
-def check_schema(found: object, where: Path) -> None:
-    """Raise UserError unless what `where` holds is laid out as this version reads it; a newer layout is named."""
-    if isinstance(found, int) and found > SCHEMA:
-        raise UserError(
-            f"{where} was made by a newer version of this project (schema {found}, and this one reads {SCHEMA}): "
-            "update worldmodels."
-        )
-    if found != SCHEMA:
-        raise UserError(f"{where} was made by another version of this project: it is of schema {found}, not {SCHEMA}.")
 
 
 class Stage:
@@ -64,7 +48,7 @@ class Stage:
         done, record = read_json(path), self._record()
         files, sizes, summary = done.get("files", {}), done.get("sizes", {}), done.get("summary")
         plain = isinstance(files, dict) and isinstance(sizes, dict)
-        if not plain or done.get("fingerprint") != _fingerprint(record, files, summary):
+        if not plain or done.get("fingerprint") != fingerprint_of(record, files, summary):
             raise UserError(f"{path} is damaged: delete {self.folder} and run {self.command} again.")
         return done
 
@@ -167,7 +151,7 @@ class Stage:
     def finish(self, summary: Mapping[str, Any], artefacts: Sequence[str] = ()) -> None:
         """Mark the stage as finished; `artefacts` are the files that its fingerprint covers."""
         digests = {name: file_digest(self.folder / name) for name in artefacts}
-        fingerprint = _fingerprint(self._record(), digests, dict(summary))
+        fingerprint = fingerprint_of(self._record(), digests, dict(summary))
         sizes = {name: (self.folder / name).stat().st_size for name in artefacts}
         done = {"fingerprint": fingerprint, "summary": dict(summary), "files": digests, "sizes": sizes}
         write_json(self.folder / "done.json", done)
@@ -196,32 +180,6 @@ class Stage:
                 f"{self.folder} was made with {key} = {old}, and {new} is asked for: "
                 f"keep {old}, delete the folder to make it again, or use a new --run."
             )
-
-
-def _fingerprint(record: Mapping[str, Any], digests: Mapping[str, str], summary: Any) -> str:
-    """Digest of what a stage was made from, of its files, and of what it reports."""
-    named = json.dumps([record["options"], record["upstream"], digests, summary], sort_keys=True)
-    return hashlib.sha256(named.encode()).hexdigest()[:16]
-
-
-def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """The first place at which two nested options differ, if possible one that both have: its key and both values."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for name in sorted({*old, *new}, key=lambda name: (name not in old or name not in new, name)):
-            here = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
-            if here:
-                return here
-        return None
-    return None if old == new else (key, old, new)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that results depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
 
 
 class Run:

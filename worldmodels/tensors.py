@@ -14,7 +14,7 @@ from torch import Tensor
 
 from worldmodels.errors import UserError
 from worldmodels.files import atomic, plain_file
-from worldmodels.runs import SCHEMA, check_schema
+from worldmodels.records import SCHEMA, check_schema
 
 MAX_BYTES = 4 * 2**30
 """A larger file is refused unread."""

@@ -17,13 +17,13 @@ from worldmodels.collect.policies import exploring_policy, hold_bounds
 from worldmodels.collect.progress import Goal, collection_progress
 from worldmodels.collect.room import look
 from worldmodels.config import Config
+from worldmodels.data.copying import copy_rollouts
 from worldmodels.data.rollouts import (
     EPISODES,
     FLUSH_ROWS,
     Episode,
     Rollouts,
     append_episodes,
-    copy_rollouts,
     summarise,
 )
 from worldmodels.disk import require_space

@@ -7,8 +7,6 @@ episode ended with it. The frame after the last action is not kept (some games h
 import contextlib
 import dataclasses
 import hashlib
-import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -280,24 +278,6 @@ def append_episodes(path: Path, episodes: Sequence[Episode], first: int) -> None
     """Append episodes, numbered from `first`, to the data set at `path`, making it if there is none. Atomic."""
     table = to_table(episodes, first)
     lance.write_dataset(table, str(path), mode="append" if first else "create", schema=table.schema)
-
-
-def copy_rollouts(source: Path, target: Path) -> None:
-    """A data set to append to that begins with all that another one holds; they share their files where the disk can.
-
-    That is safe because Lance never changes a file that it has written. Atomic.
-    """
-    unfinished = target.with_name(f"copying-{target.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(source, unfinished, copy_function=_link)
-    os.replace(unfinished, target)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def rows_of(starts: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[np.int64]:
