@@ -55,7 +55,8 @@ def fuzz(run: Run, place: Path, accidents: int, names: list[str]) -> tuple[Count
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(pristine, folder)
             state, right = sandbox.load(name, folder)
-            assert state == "loaded", (name, right)
+            if state != "loaded":
+                wrong.append(f"{name}, in order: {state} {right}")
             for kind in damaged(name, pristine, folder, accidents):
                 state, what = sandbox.load(name, folder)
                 if state == "loaded":
@@ -91,5 +92,5 @@ def test_a_few_damaged_files_of_the_main_loaders(tiny_run: Run, tmp_path: Path) 
 def test_a_thousand_damaged_files(tiny_run: Run, tmp_path: Path, record_property: Callable[[str, str], None]) -> None:
     table, wrong = fuzz(tiny_run, tmp_path, 6, list(LOADERS))
     record_property("measured", shown(table))
-    assert not wrong, "\n".join(wrong)
+    assert not wrong, "\n".join([*wrong, shown(table)])
     assert sum(table.values()) >= 1000

@@ -20,7 +20,7 @@ from worldmodels.memory.mdn_rnn import MDNRNN
 from worldmodels.memory.starts import Starts
 from worldmodels.playground.app import Playground
 from worldmodels.playground.serve import address_of, listen, server_of
-from worldmodels.runtime import cores
+from worldmodels.process import cores
 from worldmodels.vision.base import build_vision
 
 COMPUTE = ComputeConfig(workers=0, device="cpu", precision="float32")

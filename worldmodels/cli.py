@@ -18,8 +18,8 @@ from worldmodels.disk import failed_write
 from worldmodels.errors import UserError
 from worldmodels.flags import parse_flags
 from worldmodels.options import load_config, merge, to_dict, validate
+from worldmodels.process import keep_freed_memory
 from worldmodels.runs import Run, stored_options
-from worldmodels.runtime import keep_freed_memory
 
 RUN_HELP = "Folder of the run; made if it is new. Its recorded options are the defaults of every later call."
 DEFAULT_RUNS = Path("runs")

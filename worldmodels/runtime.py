@@ -1,37 +1,12 @@
-"""How a process uses the machine: allocator, threads, device, arithmetic."""
+"""How torch uses the machine: threads, device, arithmetic."""
 
 import contextlib
-import ctypes
-import os
 from collections.abc import Iterator
 
 import torch
 
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names and values of glibc's <malloc.h>
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed buffers instead of returning them to the kernel at every step.
-
-    Training frees and takes the same large buffers again and again; page faults on them can cost half of the time. Does
-    nothing where the C library has no `mallopt`.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def become_worker() -> None:
-    """One thread for everything: a worker is one of many processes on its machine."""
-    import cv2
-
-    keep_freed_memory()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
 
 
 @contextlib.contextmanager
@@ -43,11 +18,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def pick_device(compute: ComputeConfig) -> torch.device:

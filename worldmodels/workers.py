@@ -148,7 +148,7 @@ class Worker:
     """One process of its own with one job."""
 
     def __init__(self, make_job: Callable[[], Job[Any, Any]]) -> None:
-        from worldmodels.runtime import become_worker
+        from worldmodels.process import become_worker
 
         become_worker()
         self.job = make_job()

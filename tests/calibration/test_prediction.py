@@ -4,15 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import zstandard
 from torch import Tensor
 from walking import Z, walk_memory, write_latents
 
 from worldmodels.calibration.prediction import EPISODES as MANY
 from worldmodels.calibration.prediction import HORIZONS, MOMENTS, prediction_errors
 from worldmodels.config import VisionConfig
+from worldmodels.data.episode import Episode
 from worldmodels.data.latents import Latents
-from worldmodels.data.rollouts import Episode, Rollouts, append_episodes, compress
+from worldmodels.data.planes import FrameCompressor
+from worldmodels.data.rollouts import Rollouts, append_episodes
 from worldmodels.vision.base import Posterior, VisionModel
 
 LENGTHS = [80, 30, 120, 7]
@@ -42,8 +43,8 @@ def latents(tmp_path: Path) -> Latents:
 def rollouts(latents: Latents, tmp_path: Path) -> Rollouts:
     """The frames that V would decode."""
     frames = np.rint(Shades().decode(torch.from_numpy(np.array(latents.mu))).numpy() * 255).astype(np.uint8)
-    compressor = zstandard.ZstdCompressor()
-    packed = [compress(frame, compressor) for frame in frames]
+    compress = FrameCompressor()
+    packed = [compress(frame) for frame in frames]
     episodes = [
         Episode(1, packed[a:b], latents.action[a:b], latents.reward[a:b], False, True)
         for a, b in itertools.pairwise(latents.starts)

@@ -137,7 +137,7 @@ def test_m_is_kept_if_its_game_cannot_be_played(run: Run, capsys: pytest.Capture
         raise UserError("The game cannot be made.")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worldmodels.agent.make_game", unplayable)
+        patch.setattr("worldmodels.agent.make_perturbed_game", unplayable)
         train_checked_memory(run)
         assert run.memory.done
         assert "not compared with the game: The game cannot be made." in capsys.readouterr().err

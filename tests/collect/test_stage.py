@@ -8,12 +8,13 @@ import torch
 from counting import tiny_config
 
 from worldmodels.collect import collect_rollouts, jobs
-from worldmodels.collect.jobs import PlayExploring
-from worldmodels.collect.policies import exploring_policy
+from worldmodels.collect.jobs import job_maker
 from worldmodels.collect.stage import episode_seed
 from worldmodels.config import CollectConfig, Config
 from worldmodels.data.rollouts import EPISODES, Rollouts, append_episodes, schema, to_table
+from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
+from worldmodels.exploration.policies import ExploringPolicy, PolicyMaker, policy_maker
 from worldmodels.runs import Run
 from worldmodels.seeds import TRAINING
 
@@ -85,7 +86,7 @@ def test_the_same_seed_plays_the_same_episodes_and_another_seed_others(tmp_path:
 
 
 def test_an_episode_is_a_function_of_its_number() -> None:
-    play = PlayExploring(tiny_config())
+    play = job_maker(tiny_config(), None)()
     seed = episode_seed(5, 7)
     (first,) = play([seed])
     _, again = play([episode_seed(5, 3), seed])
@@ -97,11 +98,16 @@ def test_an_episode_is_a_function_of_its_number() -> None:
 def test_one_process_computes_with_one_thread_as_workers_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def watched(*args: object) -> object:
-        seen.append(torch.get_num_threads())
-        return exploring_policy(*args)
+    def watched(config: Config) -> PolicyMaker:
+        make = policy_maker(config)
 
-    monkeypatch.setattr(jobs, "exploring_policy", watched)
+        def watched_make(squash: Squash, seed: int) -> ExploringPolicy:
+            seen.append(torch.get_num_threads())
+            return make(squash, seed)
+
+        return watched_make
+
+    monkeypatch.setattr(jobs, "policy_maker", watched)
     torch.set_num_threads(2)
     try:
         collected(tmp_path, tiny_config())
@@ -113,14 +119,14 @@ def test_one_process_computes_with_one_thread_as_workers_do(tmp_path: Path, monk
 
 def test_a_first_write_that_was_killed_does_not_stop_the_next_collection(tmp_path: Path) -> None:
     """Lance writes data files, then the manifest that names them: this is what a kill between the two leaves."""
-    stray = to_table(PlayExploring(tiny_config())([episode_seed(5, 0)]), 0)
+    stray = to_table(job_maker(tiny_config(), None)()([episode_seed(5, 0)]), 0)
     lance.fragment.write_fragments(stray, str(tmp_path / "a" / "rollouts" / EPISODES), schema=schema(1))
     assert rows(collected(tmp_path / "a", tiny_config())) == rows(collected(tmp_path / "b", tiny_config()))
 
 
 def test_a_damaged_collection_is_refused_rather_than_added_to(tmp_path: Path) -> None:
     run = collected(tmp_path, tiny_config(episodes=4))
-    append_episodes(run.rollouts.folder / EPISODES, PlayExploring(tiny_config())([1]), 9)
+    append_episodes(run.rollouts.folder / EPISODES, job_maker(tiny_config(), None)()([1]), 9)
     with pytest.raises(UserError, match="damaged"):
         collected(tmp_path, tiny_config(episodes=8))
 

@@ -10,12 +10,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worldmodels.data.episode import Episode
+from worldmodels.data.planes import FrameCompressor
 from worldmodels.data.rollouts import (
-    Episode,
     Rollouts,
     append_episodes,
-    compress,
-    frame_compressor,
     rows_of,
     schema,
     split_episodes,
@@ -26,7 +25,7 @@ from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 
 LENGTHS = [3, 1, 4, 2]
-COMPRESSOR = frame_compressor()
+COMPRESS = FrameCompressor()
 
 
 def picture(number: int) -> np.ndarray:
@@ -37,7 +36,7 @@ def episode(number: int, length: int, actions: int = 2) -> Episode:
     random = np.random.default_rng(100 + number)
     return Episode(
         seed=2**40 + number,
-        frames=[compress(picture(10 * number + step), COMPRESSOR) for step in range(length)],
+        frames=[COMPRESS(picture(10 * number + step)) for step in range(length)],
         actions=random.standard_normal((length, actions)).astype(np.float32),
         rewards=random.standard_normal(length).astype(np.float32),
         terminated=number % 2 == 0,
@@ -166,7 +165,7 @@ def test_episodes_that_are_not_whole_and_in_order_are_refused(tmp_path: Path, ro
     assert "damaged" in refusal(tmp_path / "x.lance")
 
 
-WHOLE = compress(picture(0), COMPRESSOR)
+WHOLE = COMPRESS(picture(0))
 DAMAGED = [
     b"",
     b"no zstd",

@@ -12,6 +12,8 @@ import counting
 import gymnasium as gym
 import numpy as np
 import torch
+from minari.data_collector.episode_buffer import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
 
 from worldmodels.agent import agent_of_run, load_agent
 from worldmodels.calibration.report import Calibration
@@ -157,9 +159,6 @@ def _imported(folder: Path) -> bytes:
 
 
 def _minari(run: Run, folder: Path) -> None:
-    from minari.data_collector.episode_buffer import EpisodeBuffer
-    from minari.dataset.minari_storage import MinariStorage
-
     frames, steps = gym.spaces.Box(0, 255, (64, 64, 3), np.uint8), 4
     path = folder / "games" / "x-v0" / "data"
     path.parent.mkdir(parents=True)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worldmodels.collect.policies import explore_mean
 from worldmodels.config import TaskConfig
 from worldmodels.envs.actions import Actions, Squash
+from worldmodels.exploration.policies import explore_mean
 from worldmodels.noise import uniform
 from worldmodels.play import Policy
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
-from worldmodels.collect.policies import CorrelatedNormal, draw_hold, hold_bounds
 from worldmodels.config import CollectConfig
 from worldmodels.envs.actions import Actions, Squash
+from worldmodels.exploration.policies import CorrelatedNormal, draw_hold, hold_bounds
 from worldmodels.seeds import stream
 
 

@@ -1,57 +1,28 @@
-"""The workers' jobs of stage 1: from the seeds of some episodes to the episodes."""
+"""The jobs of stage 1's workers: from the seeds of some episodes to the episodes."""
 
 import dataclasses
-import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-import gymnasium as gym
 import numpy as np
 
 from worldmodels.agent import Agent
 from worldmodels.collect.astray import StrayingAgent
-from worldmodels.collect.policies import exploring_policy
-from worldmodels.collect.recorder import Notes, Recorder
+from worldmodels.collect.recorder import Recorder
 from worldmodels.config import Config, TaskConfig
-from worldmodels.data.rollouts import Episode
-from worldmodels.envs.make import make_game
+from worldmodels.data.episode import Episode
+from worldmodels.exploration.play import PlayExploring
+from worldmodels.exploration.policies import policy_maker
 from worldmodels.play import play
 
+Job = Callable[[Sequence[int]], list[Episode]]
 
-class PlayExploring:
-    """Plays episodes, each with an exploring policy of its own; may be called by several threads at once."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._idle: queue.SimpleQueue[gym.Env] = queue.SimpleQueue()
-        self._games = list[gym.Env]()
-
-    def __call__(self, seeds: Sequence[int]) -> list[Episode]:
-        """The episodes with some seeds."""
-        try:
-            game = self._idle.get_nowait()
-        except queue.Empty:
-            game = make_game(limited_task(self.config))
-            self._games.append(game)
-        episodes = [self._episode(game, seed) for seed in seeds]
-        self._idle.put(game)
-        return episodes
-
-    def _episode(self, game: gym.Env, seed: int) -> Episode:
-        policy = exploring_policy(self.config, game.get_wrapper_attr("squash"), seed)
-        notes = Notes(seed)
-        frame, _ = game.reset(seed=seed)
-        terminated = truncated = False
-        while not (terminated or truncated):
-            action = policy.act(frame)
-            notes.see(frame, action)
-            frame, reward, terminated, truncated, _ = game.step(action)
-            notes.pay(float(reward))
-        return notes.episode(terminated, truncated)
-
-    def close(self) -> None:
-        """Close the games."""
-        for game in self._games:
-            game.close()
+def job_maker(config: Config, agent: Agent | None) -> Callable[[], Job]:
+    """Makes the job of a worker: the agent that strays, or the exploring policy."""
+    if agent is None:
+        return partial(PlayExploring, limited_task(config), policy_maker(config))
+    return partial(PlayAgent, config, agent)
 
 
 class PlayAgent:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from worldmodels.data.rollouts import Episode
+from worldmodels.data.episode import Episode
 from worldmodels.metrics import Bar, progress_bar
 
 

@@ -1,41 +1,12 @@
 """Writing down what happens while a game is played, as the episodes that rollouts consist of."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodels.data.rollouts import Episode, compress, frame_compressor
-from worldmodels.errors import UserError
+from worldmodels.data.episode import Episode, Notes
 from worldmodels.real_world import RealWorld
-
-
-class Notes:
-    """An episode under way, begun with a seed."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed, self._compressor = seed, frame_compressor()
-        self._frames, self._actions, self._rewards = list[bytes](), list[NDArray[np.float32]](), list[float]()
-
-    def see(self, frame: NDArray[np.uint8], action: NDArray[np.float32]) -> None:
-        """The frame (64, 64, 3) that the agent saw, and the action (A,) that it chose."""
-        self._frames.append(compress(frame, self._compressor))
-        self._actions.append(action)
-
-    def pay(self, reward: float) -> None:
-        """The reward for that action; UserError if it is not a finite number."""
-        if not math.isfinite(reward):
-            raise UserError(f"The game paid {reward} at step {len(self)} of the episode with seed {self._seed}.")
-        self._rewards.append(reward)
-
-    def __len__(self) -> int:
-        return len(self._rewards)
-
-    def episode(self, terminated: bool, truncated: bool) -> Episode:
-        """The whole episode, which ended with the last action."""
-        rewards = np.array(self._rewards, np.float32)
-        return Episode(self._seed, self._frames, np.stack(self._actions), rewards, bool(terminated), bool(truncated))
 
 
 class Recorder:

@@ -5,23 +5,21 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lance
 
 from worldmodels.agent import Agent, agent_at
-from worldmodels.collect.jobs import PlayAgent, PlayExploring, limited_task
-from worldmodels.collect.policies import exploring_policy, hold_bounds
+from worldmodels.collect.jobs import job_maker, limited_task
 from worldmodels.collect.progress import Goal, collection_progress
 from worldmodels.collect.room import look
 from worldmodels.config import Config
 from worldmodels.data.copying import copy_rollouts
+from worldmodels.data.episode import Episode
 from worldmodels.data.rollouts import (
     EPISODES,
     FLUSH_ROWS,
-    Episode,
     Rollouts,
     append_episodes,
     summarise,
@@ -30,6 +28,7 @@ from worldmodels.disk import require_space
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.make import ENGINE_PROCESS, make_game
 from worldmodels.errors import UserError
+from worldmodels.exploration.policies import hold_bounds, policy_maker
 from worldmodels.options import identity, typed
 from worldmodels.runs import Run, Stage
 from worldmodels.runtime import one_thread
@@ -131,7 +130,7 @@ def recorded_options(config: Config, agent: Agent | None, before: Stage | None) 
 def _check(config: Config, squash: Squash, agent: Agent | None, before: Stage | None) -> None:
     """Raise UserError if options, agent or earlier rollouts do not fit the game's actions."""
     if agent is None:
-        exploring_policy(config, squash, seed=1)
+        policy_maker(config)(squash, 1)
     elif agent.squash != squash:
         raise UserError(f"The agent {config.collect.agent} takes other actions than {config.task.name} does.")
     else:
@@ -161,7 +160,6 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
         lance.dataset(str(path)).cleanup_old_versions(timedelta(0), delete_unverified=True)
     if goal.reached(done, frames):
         return
-    job = partial(PlayExploring, config) if agent is None else partial(PlayAgent, config, agent)
     # an agent's episodes are played in groups, which are the same whatever is missing
     size = 1 if agent is None else config.compute.lanes
     begin, end = first + (done - first) // size * size, None if config.collect.frames else goal.episodes
@@ -169,7 +167,7 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
     waiting = list[Episode]()
     with (
         one_thread(),
-        Pool(job, config.compute, threads) as pool,
+        Pool(job_maker(config, agent), config.compute, threads) as pool,
         collection_progress(path, goal, done, frames) as progress,
     ):
         for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):

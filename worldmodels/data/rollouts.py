@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import lance
@@ -18,6 +17,8 @@ import pyarrow as pa
 import zstandard
 from numpy.typing import NDArray
 
+from worldmodels.data.episode import Episode
+from worldmodels.data.planes import FrameDecompressor
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
@@ -30,48 +31,9 @@ EPISODES = "episodes.lance"
 """Name of the data set in a stage's folder."""
 FLUSH_ROWS = 8192
 """Episodes are written together once they have so many steps."""
-FRAME_BYTES = int(np.prod(SHAPE))
 COLUMNS = ["episode", "step", "seed", "action", "reward", "terminated", "truncated"]
 """All columns but the frames, each of which carries a checksum of its own."""
 Rows = NDArray[np.integer]
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode of T steps.
-
-    Attributes:
-        seed: with which the game was reset.
-        frames: T frames, each zstd-compressed from uint8 (64, 64, 3).
-        actions: float32 (T, A).
-        rewards: float32 (T,).
-        terminated: whether the game ended with the last step.
-        truncated: whether a step limit ended the episode.
-    """
-
-    seed: int
-    frames: list[bytes]
-    actions: NDArray[np.float32]
-    rewards: NDArray[np.float32]
-    terminated: bool
-    truncated: bool
-
-    def __len__(self) -> int:
-        return len(self.rewards)
-
-
-def frame_compressor() -> zstandard.ZstdCompressor:
-    """A compressor for frames, for one thread.
-
-    Looking only for what repeats two pixels or more, it is a fifth faster than level 3, at nearly the same size.
-    """
-    tuned = zstandard.ZstdCompressionParameters.from_level(1, source_size=FRAME_BYTES, min_match=6, write_checksum=True)
-    return zstandard.ZstdCompressor(compression_params=tuned)
-
-
-def compress(frame: NDArray[np.uint8], compressor: zstandard.ZstdCompressor) -> bytes:
-    """A frame (64, 64, 3) as one zstd blob."""
-    return compressor.compress(frame.tobytes())
 
 
 def schema(action_dim: int) -> pa.Schema:
@@ -81,7 +43,7 @@ def schema(action_dim: int) -> pa.Schema:
             pa.field("episode", pa.int32()),
             pa.field("step", pa.int32()),
             pa.field("seed", pa.int64()),
-            pa.field("frame", pa.binary(), metadata={"lance-encoding:compression": "none"}),
+            pa.field("planes", pa.binary(), metadata={"lance-encoding:compression": "none"}),
             pa.field("action", pa.list_(pa.float32(), action_dim)),
             pa.field("reward", pa.float32()),
             pa.field("terminated", pa.bool_()),
@@ -103,12 +65,20 @@ def to_table(episodes: Sequence[Episode], first: int) -> pa.Table:
         "episode": np.repeat(np.arange(first, first + len(episodes), dtype=np.int32), length),
         "step": np.concatenate([np.arange(n, dtype=np.int32) for n in length]),
         "seed": np.repeat(np.array([episode.seed for episode in episodes], np.int64), length),
-        "frame": [frame for episode in episodes for frame in episode.frames],
+        "planes": _binary([frame for episode in episodes for frame in episode.frames]),
         "action": pa.FixedSizeListArray.from_arrays(pa.array(actions.ravel()), actions.shape[1]),
         "reward": np.concatenate([episode.rewards for episode in episodes]),
         **ends,
     }
     return pa.table(columns, schema=schema(actions.shape[1]))
+
+
+def _binary(blobs: Sequence[bytes]) -> pa.BinaryArray:
+    """Blobs as a column, in memory that this process keeps: Arrow's own would come anew from the kernel every time."""
+    ends = np.cumsum([0, *map(len, blobs)], dtype=np.int32)
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(blobs), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(blobs))]
+    )
 
 
 class Rollouts:
@@ -198,23 +168,19 @@ class Rollouts:
         """Frames (N, 64, 64, 3) uint8 of rows in the given order; UserError if one is damaged."""
         with self._reading():
             if isinstance(rows, slice):
-                table = self.data.to_table(columns=["frame"], offset=rows.start, limit=rows.stop - rows.start)
+                table = self.data.to_table(columns=["planes"], offset=rows.start, limit=rows.stop - rows.start)
             else:
                 # Lance wants ascending distinct rows for its fastest path; the order asked for is restored after
                 unique, inverse = np.unique(rows, return_inverse=True)
-                table = self.data.take(unique, columns=["frame"]).take(pa.array(inverse))
-            return self._decode(table["frame"])
+                table = self.data.take(unique, columns=["planes"]).take(pa.array(inverse))
+            return self._decode(table["planes"])
 
     def _decode(self, blobs: pa.ChunkedArray) -> NDArray[np.uint8]:
-        decoder = zstandard.ZstdDecompressor()
+        decompressor = FrameDecompressor()
         frames = np.empty((len(blobs), *SHAPE), np.uint8)
-        flat = frames.reshape(len(blobs), FRAME_BYTES)
         try:
-            for index, blob in enumerate(blobs):
-                content = blob.as_buffer()
-                if zstandard.frame_content_size(content) != FRAME_BYTES:
-                    raise ValueError("it is not of 64x64 pixels")
-                flat[index] = np.frombuffer(decoder.decompress(content, allow_extra_data=False), np.uint8)
+            for frame, blob in zip(frames, blobs, strict=True):
+                decompressor.into(frame, blob.as_buffer())
         except (zstandard.ZstdError, ValueError, AttributeError) as error:  # the last of a frame that is missing
             raise UserError(f"{self.path} holds a damaged frame ({error}): collect the rollouts again.") from error
         return frames

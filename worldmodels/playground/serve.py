@@ -16,8 +16,8 @@ from worldmodels.metrics import say
 from worldmodels.playground.app import Playground
 from worldmodels.playground.cast import gather
 from worldmodels.playground.protocol import MAX_MESSAGE
+from worldmodels.process import become_worker
 from worldmodels.runs import Run
-from worldmodels.runtime import become_worker
 
 MAX_VISITORS = 256
 

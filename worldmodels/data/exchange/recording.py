@@ -7,7 +7,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from worldmodels.data.rollouts import Episode, compress, frame_compressor
+from worldmodels.data.episode import Episode
+from worldmodels.data.planes import FrameCompressor
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE, Crop, to_task_frame
 from worldmodels.errors import UserError
@@ -75,8 +76,8 @@ class Episodes:
     def __call__(self, number: int) -> Episode:
         """Episode `number`, its frames cropped, resized and compressed; UserError with what is wrong with it."""
         frames, rewards, actions, terminated, truncated, seed = self._checked(number)
-        compressor = frame_compressor()
-        blobs = [compress(self._task_frame(frame), compressor) for frame in frames[: len(rewards)]]
+        compress = FrameCompressor()
+        blobs = [compress(self._task_frame(frame)) for frame in frames[: len(rewards)]]
         return Episode(seed, blobs, actions, rewards, terminated, truncated)
 
     def _task_frame(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import lance
 
+from worldmodels.data.episode import Episode
 from worldmodels.data.exchange.minari import MinariSet
 from worldmodels.data.exchange.npz import NpzFolder
 from worldmodels.data.exchange.recording import Episodes, Source
-from worldmodels.data.rollouts import EPISODES, FLUSH_ROWS, Episode, Rollouts, append_episodes, summarise
+from worldmodels.data.rollouts import EPISODES, FLUSH_ROWS, Rollouts, append_episodes, summarise
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
 from worldmodels.runs import Run

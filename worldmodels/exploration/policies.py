@@ -2,23 +2,16 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from worldmodels.config import CollectConfig, Config, TaskConfig
-from worldmodels.controller.linear import LinearController, outputs
 from worldmodels.envs.actions import Actions, Squash
 from worldmodels.errors import UserError
-from worldmodels.memory.mdn_rnn import MDNRNN
-from worldmodels.seeds import stream, torch_seed
-from worldmodels.vision.base import build_vision
-from worldmodels.world_model import WorldModel
-
-MAX_STANDARD_DEVIATION = 0.01
-"""The paper's code draws a random agent's weights with a standard deviation between 0 and this."""
+from worldmodels.seeds import stream
 
 
 class ExploringPolicy(Protocol):
@@ -88,45 +81,33 @@ class Uniform:
         return self._squash.random(self._random)
 
 
-class RandomAgent:
-    """The paper's way to collect: V, M and C with random weights, as small as the authors' code draws them."""
-
-    def __init__(self, config: Config, squash: Squash, seed: int) -> None:
-        generator = torch.Generator().manual_seed(torch_seed(seed, "collect/random agent"))
-        spread = MAX_STANDARD_DEVIATION * float(torch.rand((), generator=generator))
-        vision = build_vision(config.vision).eval()
-        memory = MDNRNN(config.memory, vision.latent_dim, squash.dim, vision.levels).eval()
-        form = LinearController(vision.latent_dim + config.memory.hidden, squash.dim, bias=True)
-        with torch.no_grad():
-            for parameter in (*vision.parameters(), *(p for p in memory.parameters() if p.requires_grad)):
-                parameter.copy_(spread * torch.randn(parameter.shape, generator=generator))
-        self._controller = form.weights(spread * torch.randn(1, form.parameters, generator=generator).numpy())
-        self._world_model, self._squash = WorldModel(vision, memory, lanes=1), squash
-
-    def act(self, frame: NDArray[np.uint8]) -> Actions:
-        """What the random agent does."""
-        raw = outputs(*self._controller, self._world_model.observe(frame[None]))
-        actions = self._squash(raw.numpy())
-        self._world_model.remember(actions)
-        return actions[0]
+PolicyMaker = Callable[[Squash, int], ExploringPolicy]
+"""From how actions are made and an episode's seed to the policy of that episode."""
 
 
-def exploring_policy(config: Config, squash: Squash, seed: int) -> ExploringPolicy:
-    """The policy `config.collect.policy` for the episode with the given seed."""
+def policy_maker(config: Config) -> PolicyMaker:
+    """The policy `config.collect.policy`; what it returns can be pickled, and only a random agent needs torch."""
+    if config.collect.policy == "random_agent":
+        from worldmodels.exploration.random_agent import RandomAgent
+
+        return partial(RandomAgent, config.vision, config.memory)
+    return partial(_policy, config.collect, config.task)
+
+
+def _policy(config: CollectConfig, task: TaskConfig, squash: Squash, seed: int) -> ExploringPolicy:
     random = stream(seed, "collect/actions")
     makers: dict[str, Callable[[], ExploringPolicy]] = {
-        "correlated": lambda: _correlated_noise(config, squash, random),
+        "correlated": lambda: _correlated_noise(config, task, squash, random),
         "uniform": lambda: Uniform(squash, random),
-        "held": lambda: Held(squash, hold_bounds(config.collect), random),
-        "random_agent": lambda: RandomAgent(config, squash, seed),
+        "held": lambda: Held(squash, hold_bounds(config), random),
     }
-    return makers[config.collect.policy]()
+    return makers[config.policy]()
 
 
-def _correlated_noise(config: Config, squash: Squash, random: np.random.Generator) -> Noise:
+def _correlated_noise(config: CollectConfig, task: TaskConfig, squash: Squash, random: np.random.Generator) -> Noise:
     """Noise around a mean of the episode's own: M has to see what a car does that is steered in one way for long."""
-    mean = explore_mean(config.task, squash) + config.collect.spread * random.standard_normal(squash.dim)
-    return Noise(squash, mean, config.collect.correlation, random)
+    mean = explore_mean(task, squash) + config.spread * random.standard_normal(squash.dim)
+    return Noise(squash, mean, config.correlation, random)
 
 
 def explore_mean(task: TaskConfig, squash: Squash) -> NDArray[np.float64]:

@@ -6,9 +6,10 @@ import torch
 from counting import tiny_config
 from scipy import stats
 
-from worldmodels.collect.policies import Held, Noise, RandomAgent, Uniform, exploring_policy
 from worldmodels.config import CollectConfig, TaskConfig
 from worldmodels.envs.actions import Squash
+from worldmodels.exploration.policies import Held, Noise, Uniform, policy_maker
+from worldmodels.exploration.random_agent import RandomAgent
 
 BLANK = np.zeros((64, 64, 3), np.uint8)
 SQUASH = Squash((-1.0, 0.0), (1.0, 4.0), clip=(False, False))
@@ -70,14 +71,15 @@ def test_a_policy_is_a_function_of_its_seed(policy: str) -> None:
     )
     squash = Squash((-1.0,), (1.0,), clip=(False,))
     torch.manual_seed(1)
-    one = acted(exploring_policy(config, squash, seed=3), 20)
+    make = policy_maker(config)
+    one = acted(make(squash, 3), 20)
     torch.manual_seed(2)
-    assert np.array_equal(acted(exploring_policy(config, squash, seed=3), 20), one)
-    assert not np.array_equal(acted(exploring_policy(config, squash, seed=4), 20), one)
+    assert np.array_equal(acted(make(squash, 3), 20), one)
+    assert not np.array_equal(acted(make(squash, 4), 20), one)
 
 
 def test_a_random_agent_sees_and_remembers() -> None:
-    agent = RandomAgent(tiny_config(), Squash((-1.0,), (1.0,), clip=(False,)), seed=1)
+    agent = RandomAgent(tiny_config().vision, tiny_config().memory, Squash((-1.0,), (1.0,), clip=(False,)), seed=1)
     still = acted(agent, 4)
     white = agent.act(np.full((64, 64, 3), 255, np.uint8))
     assert len(np.unique(still)) > 1  # M's state goes on though the frame stays
