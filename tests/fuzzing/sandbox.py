@@ -67,7 +67,9 @@ class Sandbox:
 
 def _serve(pipe: Any, folder: Path) -> None:
     from fuzzing.loaders import LOADERS
+    from worldmodels.data.exchange.minari import library
 
+    library()  # runs a program when it is imported, which is not to be held against a file
     os.chdir(folder)
     sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     os.dup2(sys.stderr.fileno(), 2)  # Lance tells of its panics there
