@@ -29,6 +29,7 @@ from worldmodels.agent import CONTROLLER, blank_agent, load_parameters
 from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig, MemoryConfig
 from worldmodels.errors import UserError
+from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.evolution.guards import training_guards
 from worldmodels.evolution.history import read_history
@@ -86,7 +87,8 @@ class Trained:
         config = self.run.config.controllers[self.name]
         kept = load_parameters(self.stage.folder / CONTROLLER)
         make = OPTIMIZERS[config.optimizer]
-        optimizer = make(len(kept), config.population, config.sigma0, torch_seed(self.seed, "evolution"))
+        first = first_mean(self.run, self.name, blank_agent(self.run, config))
+        optimizer = make(len(kept), config.population, config.sigma0, torch_seed(self.seed, "evolution"), first)
         for entry in read_history(self.stage.folder):
             optimizer.ask()
             optimizer.tell(np.array(entry.fitness))

@@ -8,4 +8,5 @@ from worldmodels.export import export_agent
 if __name__ == "__main__":
     which = (str, "real", "Name of the controller whose agent is written.")
     where = (Path, Path("checkpoint"), "Folder to make.")
-    stage_main(export_agent, [], name=which, to=where)
+    kept = (bool, True, "Keep V and M in float16: half the size.")
+    stage_main(export_agent, [], name=which, to=where, half=kept)

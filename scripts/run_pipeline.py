@@ -1,10 +1,9 @@
-"""All stages in order, from one set of options, with a report at the end."""
+"""All stages in order, from one set of options, as often as there are iterations, with a report at the end."""
 
 from worldmodels.cli import stage_main
 from worldmodels.pipeline import run_pipeline
 
 if __name__ == "__main__":
-    stage_main(
-        run_pipeline,
-        ["task", "seed", "collect", "vision", "memory", "calibrate", "controllers", "evaluate", "render", "compute"],
-    )
+    training = ["collect", "vision", "memory", "calibrate", "controllers"]
+    iterating = ["previous", "iterations", "explorer"]
+    stage_main(run_pipeline, ["task", "seed", *iterating, *training, "evaluate", "render", "compute"])

@@ -20,11 +20,12 @@ import torch._dynamo  # Adam's first step would import it, in every child anew
 import worldmodels.collect.stage
 import worldmodels.data.latents
 from worldmodels.calibration import check_dream
-from worldmodels.collect import collect_rollouts, next_run
+from worldmodels.collect import collect_rollouts
 from worldmodels.config import Config
 from worldmodels.evolution.history import History
 from worldmodels.evolution.train import train_controller
 from worldmodels.image_gan.train import train_image_gan
+from worldmodels.iterations import next_run
 from worldmodels.memory.train import train_memory
 from worldmodels.runs import Run
 from worldmodels.vision.train import train_vision
@@ -36,12 +37,19 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "calibration": check_dream,
     "real": lambda run: train_controller(run, "real"),
     "dream": lambda run: train_controller(run, "dream"),
-    "iterate": lambda run: collect_rollouts(next_run(run, "real", run.folder / "next")),
+    "iterate": lambda run: _iterate(next_run(run, "real", run.folder / "next")),
     "image_gan": train_image_gan,
 }
 
 ASIDE = (".lock", "clock.json", "resume.safetensors", "progress.json")
 """Files beside the result; the last two stay behind if a stage is killed between its last two steps."""
+
+
+def _iterate(run: Run) -> None:
+    collect_rollouts(run)
+    train_vision(run)
+    train_memory(run)
+    train_controller(run, "real")
 
 
 def run_stage(folder: Path, config: Config, stage: str, kill_at: int | None = None) -> int:

@@ -134,6 +134,15 @@ def test_an_unknown_controller_is_refused(call: Callable[..., Said], tiny_run: R
     assert results(tiny_run.folder) == before
 
 
+def test_iterations_without_anyone_to_collect_are_refused(
+    call: Callable[..., Said], tiny: Path, tmp_path: Path
+) -> None:
+    run = ("run_pipeline", "--run", tmp_path / "run", "--config", tiny)
+    assert_refused(call(*run, "--iterations", 2, "--explorer", "dreem"), "explorer is dreem, of real, dream")
+    assert_refused(call(*run, "--iterations", 0), "iterations")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_that_cannot_be_made_is_refused(call: Callable[..., Said], tiny: Path) -> None:
     assert_refused(call("collect_rollouts", "--run", tiny / "run", "--config", tiny), "cannot be made")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from worldmodels import evaluate as evaluation
+from worldmodels.agent import load_agent
 from worldmodels.config import Config, EvaluateConfig
 from worldmodels.errors import UserError
 from worldmodels.evaluate import RANDOM, evaluate, interquartile_mean, statistics
@@ -104,12 +106,29 @@ def test_what_was_played_is_not_played_again(run: Run, monkeypatch: pytest.Monke
 
 
 def test_a_checkpoint_scores_like_the_agent_that_it_was_made_of(run: Run, tmp_path: Path) -> None:
-    export_agent(run, "real", tmp_path / "mine")
+    export_agent(run, "real", tmp_path / "mine", half=False)
     evaluate(run)
     wanted = {(row["world"], row["temperature"]): row["mean"] for row in rows_of(run) if row["agent"] == "real"}
     other = Run(tmp_path / "scores", run.config)
     evaluate(other, checkpoint=tmp_path / "mine")
     assert {(r["world"], r["temperature"]): r["mean"] for r in rows_of(other) if r["agent"] == "mine"} == wanted
+
+
+def test_half_a_checkpoint_is_rounded_and_has_a_card(run: Run, tmp_path: Path) -> None:
+    evaluate(run)
+    for half in (False, True):
+        export_agent(run, "real", tmp_path / f"{half}", half)
+    whole, rounded = load_agent(tmp_path / "False"), load_agent(tmp_path / "True")
+    for one, other in zip(whole.vision.parameters(), rounded.vision.parameters(), strict=True):
+        assert torch.equal(one.half().float(), other)
+    assert np.array_equal(whole.parameters, rounded.parameters)
+    names = ("vision.safetensors", "memory.safetensors")
+    sizes = [sum((tmp_path / f"{half}" / name).stat().st_size for name in names) for half in (False, True)]
+    assert sizes[1] == pytest.approx(sizes[0] / 2, rel=0.2)
+    card = (tmp_path / "True" / "README.md").read_text()
+    scored = next(row for row in rows_of(run) if row["agent"] == "real" and row["world"] == "real")
+    assert f"{scored['mean']:.1f} ± {scored['std']:.1f}" in card
+    assert f"--checkpoint {tmp_path / 'True'}" in card
 
 
 def test_a_checkpoint_is_never_overwritten(run: Run, tmp_path: Path) -> None:

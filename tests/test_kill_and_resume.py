@@ -19,9 +19,9 @@ FOLDERS = {
     "calibration": ["calibration"],
     "real": ["controllers/real"],
     "dream": ["controllers/dream"],
-    "iterate": ["next/rollouts"],
+    "iterate": [f"next/{name}" for name in ("rollouts", "vision", "latents", "memory", "controllers/real")],
 }
-STRIDE = {"memory": 3, "iterate": 3, "calibration": 5}
+STRIDE = {"memory": 3, "iterate": 19, "calibration": 5}
 """Of stages with many moments only some are tried."""
 
 

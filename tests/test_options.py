@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from worldmodels.config import CollectConfig, Config, ControllerConfig, MemoryConfig, TaskConfig
 from worldmodels.errors import UserError
-from worldmodels.options import CONFIGS, completed, identity, load_config, read_yaml, to_dict, typed, write_yaml
+from worldmodels.options import (
+    CONFIGS,
+    completed,
+    identity,
+    load_config,
+    preset_names,
+    read_yaml,
+    to_dict,
+    typed,
+    write_yaml,
+)
 from worldmodels.registry import BUILT_IN, vision_options
 
 
@@ -50,10 +60,42 @@ def test_controllers_of_two_files_are_merged_by_name(tmp_path: Path) -> None:
 
 
 def test_every_preset_loads() -> None:
-    names = [path.stem for path in CONFIGS.glob("*.yaml")]
-    assert {"car_racing", "take_cover"} <= set(names)
+    names = preset_names()
+    assert {"car_racing", "take_cover", "laptop/car_racing", "laptop/take_cover"} <= set(names)
     for name in names:
         load_config(["car_racing", name])
+
+
+@pytest.mark.parametrize("task", ["car_racing", "take_cover"])
+def test_a_laptop_recipe_brings_its_game_along(task: str) -> None:
+    config = load_config([f"laptop/{task}"])
+    assert config.task == load_config([task]).task
+    assert config == load_config([task, f"laptop/{task}"])
+    assert config != load_config([task])
+
+
+def test_a_base_lies_below_the_file_that_names_it(tmp_path: Path) -> None:
+    lowest = write(tmp_path, "lowest", "seed: 2\nvision: {steps: 5, batch: 7, latent_dim: 3}")
+    middle = write(tmp_path, "middle", f"base: {lowest}\nvision: {{steps: 6, batch: 8}}")
+    above = write(tmp_path, "above", f"base: {middle}\nvision: {{batch: 9}}")
+    assert load_config([above]) == load_config(
+        [write(tmp_path, "c", "seed: 2\nvision: {steps: 6, batch: 9, latent_dim: 3}")]
+    )
+    below = write(tmp_path, "below", "seed: 4\ntask: {max_steps: 7}")
+    config = load_config([below, above])
+    assert (config.seed, config.task.max_steps) == (2, 7)
+
+
+def test_a_base_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    write(tmp_path, "one", f"base: {two}")
+    write(tmp_path, "two", f"base: {one}")
+    assert f"{one} is its own `base`" in refusal(one)
+    assert "There is no config none: give the path" in refusal(write(tmp_path, "c", "base: none"))
+    assert "There is no config xxx" in refusal(write(tmp_path, "c", f"base: {'x' * 5000}"))
+    assert "base should be the name of one config, but it is ['car_racing']" in refusal(
+        write(tmp_path, "c", "base: [car_racing]")
+    )
 
 
 def test_the_presets_are_the_papers_models() -> None:

@@ -1,22 +1,28 @@
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from counting import tiny_config
+from killing import contents
 
 from worldmodels import pipeline
-from worldmodels.config import EvaluateConfig, RenderConfig
+from worldmodels.config import CalibrateConfig, Config, EvaluateConfig, RenderConfig
+from worldmodels.evaluate import read_scores
+from worldmodels.iterations import iterations
 from worldmodels.pipeline import run_pipeline
 from worldmodels.runs import Run
 
+SHORT = RenderConfig(seconds=0.2, scale=1, dreams=1, temperatures=(), gif=False)
+STAGES = ("rollouts", "vision", "latents", "memory", "controllers/real", "controllers/dream")
+
+
+def short_config(**options: object) -> Config:
+    return dataclasses.replace(tiny_config(), evaluate=EvaluateConfig(episodes=2), render=SHORT, **options)
+
 
 def test_the_pipeline_makes_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = dataclasses.replace(
-        tiny_config(),
-        evaluate=EvaluateConfig(episodes=2),
-        render=RenderConfig(seconds=0.2, scale=1, dreams=1, temperatures=(), gif=False),
-    )
-    run = Run(tmp_path / "run", config)
+    run = Run(tmp_path / "run", short_config())
     run_pipeline(run)
     for path in ("evaluation/scores.json", "videos/real-real.mp4", "videos/dream-dream.mp4", "report/index.html"):
         assert (run.folder / path).stat().st_size > 0
@@ -27,3 +33,66 @@ def test_the_pipeline_makes_everything_once(tmp_path: Path, monkeypatch: pytest.
     run_pipeline(run)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {path: path.stat().st_mtime_ns for path in films} == films
+
+
+@pytest.fixture
+def unfilmed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Films are not made, but noted: the folders of the runs whose agents would be filmed."""
+    filmed: list[Path] = []
+    monkeypatch.setattr(pipeline, "_film", lambda run, *_: filmed.append(run.folder))
+    return filmed
+
+
+def left(runs: list[Run]) -> list[dict[str, object]]:
+    return [contents(run.folder / stage) for run in runs for stage in STAGES]
+
+
+def stop_in(folder: Path, stage: Callable[..., None]) -> Callable[..., None]:
+    """The stage, interrupted as it begins in a folder of this folder's."""
+
+    def stopped(run: Run, *names: str) -> None:
+        if run.folder.parent == folder:
+            raise KeyboardInterrupt
+        stage(run, *names)
+
+    return stopped
+
+
+def test_iterations_follow_one_another_whenever_they_are_stopped(
+    tmp_path: Path, unfilmed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = short_config(iterations=2, calibrate=CalibrateConfig(episodes=0))
+    run = Run(tmp_path / "run", config)
+    run_pipeline(run)
+    first, second = iterations(run)
+    assert set(unfilmed) == {second.folder}
+    assert [one.rollouts.summary()["episodes"] for one in (first, second)] == [12, 24]
+    for name in ("vision", "memory", "controllers/real", "controllers/dream"):
+        assert second.stage(name, "", "").options()["previous"] == first.stage(name, "", "").fingerprint()
+    assert_told(first, second)
+
+    stopped = Run(tmp_path / "stopped", config)
+    for name in ("evaluate", "write_report"):
+        monkeypatch.setattr(pipeline, name, lambda run: None)
+    run_pipeline(Run(stopped.folder, dataclasses.replace(config, iterations=1)))
+    assert unfilmed[-1] == stopped.folder
+    for name in ("train_vision", "train_checked_memory", "train_controller"):
+        with monkeypatch.context() as patched:
+            patched.setattr(pipeline, name, stop_in(stopped.folder / "iterations", getattr(pipeline, name)))
+            with pytest.raises(KeyboardInterrupt):
+                run_pipeline(stopped)
+    run_pipeline(stopped)
+    assert left(iterations(stopped)) == left([first, second])
+
+
+def assert_told(first: Run, second: Run) -> None:
+    """The last one's report has a row for each iteration."""
+    rows = (second.folder / "report" / "report.md").read_text().splitlines()
+    for number, one in enumerate((first, second), 1):
+        [score] = [row for row in read_scores(one) if (row.agent, row.world) == ("real", "real")]
+        [told] = [row for row in rows if row.startswith(f"| {number} | real |")]
+        losses = [stage.summary()["validation"]["loss"] for stage in (one.vision, one.memory)]
+        numbers = [*losses, one.controller("real").summary()["validation"]]
+        expected = [str(one.rollouts.summary()["frames"]), *(f"{value:.4g}" for value in numbers)]
+        assert told == f"| {number} | real | {' | '.join(expected)} | {score.mean:.1f} ± {score.std:.1f} |"
+    assert "## Iterations" not in (first.folder / "report" / "report.md").read_text()

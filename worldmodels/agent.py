@@ -1,5 +1,6 @@
 """An agent: V, M and C with all that is needed to act, in one object and in one folder."""
 
+import copy
 import dataclasses
 import hashlib
 from dataclasses import dataclass
@@ -130,12 +131,13 @@ class Agent:
         named.update(self.parameters.tobytes())
         return named.hexdigest()[:16]
 
-    def save(self, folder: Path) -> None:
-        """Write the agent as a checkpoint: safetensors and `config.json`."""
+    def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write the agent as a checkpoint: safetensors, with V, M and the starts in `dtype`, and `config.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_vision(folder / "vision.safetensors", self.vision)
-        save_memory(folder / "memory.safetensors", self.memory)
-        save_starts(folder / "starts.safetensors", self.starts)
+        save_vision(folder / "vision.safetensors", copy.deepcopy(self.vision).to(dtype))
+        save_memory(folder / "memory.safetensors", copy.deepcopy(self.memory).to(dtype))
+        kept = (tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in self.starts)
+        save_starts(folder / "starts.safetensors", Starts(*kept))
         save_tensors(folder / CONTROLLER, {"parameters": torch.from_numpy(self.parameters)})
         config = {
             "schema": SCHEMA,

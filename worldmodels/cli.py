@@ -1,8 +1,11 @@
 """The command line of every stage: options from presets, from the run and from flags; errors as sentences."""
 
 import argparse
+import ast
 import dataclasses
 import difflib
+import inspect
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -81,8 +84,12 @@ def _parse_and_call(
     for name, (kind, default, text) in extras.items():
         fields.append((name, Annotated[kind, tyro.conf.arg(help=text)], default))
     known = {field.name: field.type for field in dataclasses.fields(Config)} | {"vision": type(config.vision)}
+    texts = option_texts()
     for name in sections:
-        fields.append((name, known[name], dataclasses.field(default_factory=partial(getattr, config, name))))
+        kind = known[name]
+        if name in texts:  # a section says itself what its options are
+            kind = Annotated[kind, tyro.conf.arg(help=texts[name])]
+        fields.append((name, kind, dataclasses.field(default_factory=partial(getattr, config, name))))
     description = " ".join((stage.__doc__ or "").split("\n\n")[0].split())
     options = dataclasses.make_dataclass("Options", fields, frozen=True)
     parsed, unknown = parse_flags(options, description)
@@ -90,6 +97,17 @@ def _parse_and_call(
     _refuse(unknown, list(flag_names({"run": None, "config": None, **given, **extras})))
     resolved = validate(merge(to_dict(config), given), "The command line")
     stage(Run(parsed.run, resolved), **{name: getattr(parsed, name) for name in extras})
+
+
+def option_texts() -> dict[str, str]:
+    """What `Config` says of its options that are no sections, e.g. `previous`."""
+    [body] = [node.body for node in ast.parse(inspect.getsource(Config)).body if isinstance(node, ast.ClassDef)]
+    return {
+        option.target.id: " ".join(text.value.value.split())
+        for option, text in itertools.pairwise(body)
+        if isinstance(option, ast.AnnAssign) and isinstance(option.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 def _refuse(unknown: Sequence[str], known: Sequence[str]) -> None:

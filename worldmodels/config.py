@@ -321,6 +321,13 @@ class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     seed: Annotated[int, Field(ge=1)] = 1
     """Seed of everything that is drawn in the run."""
+    previous: Annotated[str | None, ANYTIME] = None
+    """Folder of a finished run: V, M and every C of the same name begin at its weights, and learn on."""
+    iterations: Annotated[Count, ANYTIME] = 1
+    """Iterations of the whole pipeline: each but the first adds episodes of the last one's agent, and begins at its V,
+    M and C."""
+    explorer: str | None = None
+    """Name of the controller that collects the next iteration's episodes; the first one if not given."""
     collect: CollectConfig = field(default_factory=CollectConfig)
     vision: VisionConfig = field(default_factory=VisionConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)

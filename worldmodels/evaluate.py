@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,7 @@ from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.metrics import progress_bar
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
-from worldmodels.runs import Run, atomic, write_json
+from worldmodels.runs import Run, atomic, read_json, write_json
 from worldmodels.seeds import stream, test_seeds
 
 RANDOM = "random policy"
@@ -179,6 +180,17 @@ def statistics(returns: NDArray[np.float64]) -> dict:
         "interval": (float(low), float(high)),
         "iqm": interquartile_mean(returns),
     }
+
+
+def read_scores(run: Run) -> list[Row]:
+    """The rows of a run's last evaluation, none before it; UserError if their file is damaged."""
+    path = run.evaluation.folder / SCORES
+    if not path.exists():
+        return []
+    try:
+        return TypeAdapter(list[Row]).validate_python(read_json(path)["rows"])
+    except (KeyError, ValidationError) as error:
+        raise UserError(f"{path} does not hold scores: run scripts/evaluate.py again.") from error
 
 
 def interquartile_mean(values: NDArray[np.float64]) -> float:

@@ -1,7 +1,9 @@
 """Options from YAML files and back: layered, strictly checked, with sentences for what is wrong."""
 
+import contextlib
 import dataclasses
 import difflib
+import itertools
 import types
 import typing
 from collections import Counter
@@ -27,19 +29,33 @@ Section = TypeVar("Section")
 def load_config(files: Sequence[str | Path], base: Mapping[str, Any] | None = None) -> Config:
     """The options of `base` with those of each YAML file laid over it in turn.
 
-    A file is a path, or the name of one in `configs/` without its ending. Raises UserError for an unknown key (naming
-    the nearest known one), a value of the wrong type or range, and a file that is missing, too large or no YAML.
+    A file is a path, or the name of one in `configs/` without its ending; the one that it names as its `base` lies
+    below it. Raises UserError for an unknown key (naming the nearest known one), a value of the wrong type or range,
+    and a file that is missing, too large, no YAML, or its own base.
     """
     merged: dict[str, Any] = dict(base or {})
-    for file in files:
-        path = find_config(file)
-        layer = read_yaml(path)
+    for path, layer in itertools.chain.from_iterable(map(_layers, files)):
         below, merged = merged, merge(merged, layer)
         kind = _vision_kind(merged)
         check_keys(layer, str(path), chosen={VisionConfig: kind})
         if kind is not _vision_kind(below):
             _forget_other_models(merged, layer, kind)
     return validate(merged, " + ".join(str(file) for file in files) or "the options")
+
+
+def _layers(file: str | Path) -> Sequence[tuple[Path, dict[str, Any]]]:
+    """A config file with all those below it, the lowest first: their paths, and what they hold beside `base`."""
+    found: dict[Path, dict[str, Any]] = {}
+    name: Any = file
+    while name is not None:
+        path = find_config(name)
+        if path in found:
+            raise UserError(f"{path} is its own `base`: leave that out of one of {', '.join(map(str, found))}.")
+        found[path] = read_yaml(path)
+        name = found[path].pop("base", None)
+        if not isinstance(name, str | None):
+            raise UserError(f"{path}: base should be the name of one config, but it is {name!r}.")
+    return list(reversed(found.items()))
 
 
 def _vision_kind(options: Mapping[str, Any]) -> type[VisionConfig]:
@@ -55,14 +71,21 @@ def _forget_other_models(merged: dict[str, Any], layer: Mapping[str, Any], kind:
 
 
 def find_config(name: str | Path) -> Path:
-    """Path of a YAML file given by path or by its bare name in `configs/`."""
+    """Path of a YAML file given by path, or by its name in `configs/` without its ending (`laptop/car_racing`)."""
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} and path.is_file():
-        return path
-    if (CONFIGS / f"{name}.yaml").is_file() and path.name == str(name):
-        return CONFIGS / f"{name}.yaml"
-    known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+    with contextlib.suppress(OSError):  # of a name that is too long for a file
+        if path.suffix in {".yaml", ".yml"} and path.is_file():
+            return path
+        preset = CONFIGS / f"{name}.yaml"
+        if not path.is_absolute() and ".." not in path.parts and preset.is_file():
+            return preset
+    known = ", ".join(preset_names())
     raise UserError(f"There is no config {name}: give the path of a YAML file, or one of {known}.")
+
+
+def preset_names() -> list[str]:
+    """Names of the files in `configs/`."""
+    return sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
 
 
 class _PlainLoader(yaml.SafeLoader):

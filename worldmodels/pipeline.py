@@ -1,37 +1,53 @@
-"""All stages in order."""
+"""All stages in order, as often as there are iterations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from worldmodels.calibration import train_checked_memory
 from worldmodels.collect import collect_rollouts
 from worldmodels.evaluate import evaluate
 from worldmodels.evolution.train import train_controller
+from worldmodels.iterations import iterations
 from worldmodels.metrics import say
 from worldmodels.render import render_dream, render_real, write_report
 from worldmodels.render.stages import VIDEOS
 from worldmodels.runs import Run
 from worldmodels.vision.train import train_vision
 
+Work = tuple[str, Callable[[], object]]
+"""A title, and what is done under it."""
+
 
 def run_pipeline(run: Run) -> None:
-    """Run all stages of a run in order, skipping what is finished, and write its report.
+    """Run all stages in order, skipping what is finished, and write a report.
 
-    Can be killed and called again at any time.
+    With more than one iteration each is evaluated and has a report; only the last one's agents are filmed. Can be
+    killed and called again at any time, and with more iterations.
     """
-    controllers = list(run.config.controllers)
-    stages: list[tuple[str, Callable[[], object]]] = [
-        ("Collect rollouts", lambda: _collect(run)),
-        ("Train V", lambda: train_vision(run)),
-        ("Train M", lambda: train_checked_memory(run)),
-        *((f"Evolve C ({name})", lambda name=name: train_controller(run, name)) for name in controllers),
-        ("Evaluate", lambda: evaluate(run)),
-        *((f"Film {name} awake", lambda name=name: _film(run, name, "real", render_real)) for name in controllers),
-        *((f"Film {name} dreaming", lambda name=name: _film(run, name, "dream", render_dream)) for name in controllers),
-        ("Report", lambda: write_report(run)),
-    ]
-    for number, (title, stage) in enumerate(stages, 1):
-        say(f"[{number}/{len(stages)}] {title}")
+    runs = iterations(run)
+    last = len(runs)
+    work: list[Work] = []
+    for number, iteration in enumerate(runs, 1):
+        where = f", iteration {number} of {last}" if last > 1 else ""
+        work += [(title + where, stage) for title, stage in _stages(iteration, films=number == last)]
+    for number, (title, stage) in enumerate(work, 1):
+        say(f"[{number}/{len(work)}] {title}")
         stage()
+
+
+def _stages(run: Run, films: bool) -> Iterator[Work]:
+    controllers = list(run.config.controllers)
+    yield "Collect rollouts", partial(_collect, run)
+    yield "Train V", partial(train_vision, run)
+    yield "Train M", partial(train_checked_memory, run)
+    for name in controllers:
+        yield f"Evolve C ({name})", partial(train_controller, run, name)
+    yield "Evaluate", partial(evaluate, run)
+    for name in controllers if films else ():
+        yield f"Film {name} awake", partial(_film, run, name, "real", render_real)
+    for name in controllers if films else ():
+        yield f"Film {name} dreaming", partial(_film, run, name, "dream", render_dream)
+    yield "Report", partial(write_report, run)
 
 
 def _collect(run: Run) -> None:

@@ -4,15 +4,17 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from worldmodels.agent import agent_of_run
-from worldmodels.collect import collect_rollouts, next_run
+from worldmodels.collect import collect_rollouts
 from worldmodels.config import Config
 from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.errors import UserError
+from worldmodels.iterations import next_run
 from worldmodels.runs import Run
 
 
@@ -78,6 +80,9 @@ def test_a_run_that_was_added_to_may_go(tiny_run: Run, tmp_path: Path) -> None:
 
 def test_adding_leaves_the_earlier_run_as_it_was(tiny_run: Run, follower: Run) -> None:
     tiny_run.rollouts.verify()
+    data = [run.rollouts.folder / EPISODES / "data" for run in (tiny_run, follower)]
+    before, after = ({path.name: path.stat().st_ino for path in folder.iterdir()} for folder in data)
+    assert before.items() < after.items()  # the same files, not copies of them
     assert len(Rollouts(tiny_run.rollouts.folder / EPISODES)) == 12
     assert len(table(follower)) > len(table(tiny_run))
 
@@ -114,6 +119,15 @@ def refusal(run: Run) -> str:
         collect_rollouts(run)
     assert not (run.rollouts.folder / EPISODES).exists()
     return str(error.value)
+
+
+def test_rollouts_with_other_columns_are_refused_before_they_are_copied(tiny_run: Run, tmp_path: Path) -> None:
+    first = Run(tmp_path / "first", tiny_run.config)
+    shutil.copytree(tiny_run.folder, first.folder)
+    path = str(first.rollouts.folder / EPISODES)
+    lance.write_dataset(lance.dataset(path).to_table(columns=["episode", "step", "seed"]), path, mode="overwrite")
+    run = with_collect(next_run(first, "real", tmp_path / "next"), policy="uniform")
+    assert "its columns should be" in refusal(run)
 
 
 def other_game(config: Config) -> Config:

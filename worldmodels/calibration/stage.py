@@ -16,7 +16,7 @@ from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.sheets import markdown, print_sheets
 from worldmodels.config import ControllerConfig, VisionConfig
 from worldmodels.data.latents import Latents
-from worldmodels.data.rollouts import rollouts_of, split_episodes
+from worldmodels.data.rollouts import rollouts_of, split_episodes, spread
 from worldmodels.errors import UserError
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
@@ -97,7 +97,7 @@ def _calibration(run: Run) -> Calibration:
 def _held_out(run: Run, latents: Latents) -> np.ndarray:
     """Episodes that neither V nor M has learned from."""
     fraction = run.vision.section(VisionConfig, "vision").validation_fraction
-    return split_episodes(len(latents), fraction)[1][:HELD_OUT]
+    return spread(split_episodes(len(latents), fraction)[1], HELD_OUT)
 
 
 def _judged(temperatures: tuple[float, ...]) -> float:

@@ -1,5 +1,5 @@
 """Stage 1: rollouts of exploring policies."""
 
-from worldmodels.collect.stage import collect_rollouts, next_run
+from worldmodels.collect.stage import collect_rollouts
 
-__all__ = ["collect_rollouts", "next_run"]
+__all__ = ["collect_rollouts"]

@@ -1,7 +1,6 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from datetime import timedelta
@@ -82,14 +81,6 @@ def collect_rollouts(run: Run) -> None:
         stage.finish(summarise(Rollouts(path), squash))
 
 
-def next_run(run: Run, controller: str, folder: Path) -> Run:
-    """The run, in a folder of its own, with which another iteration of training begins: it adds to this run's rollouts
-    episodes that this run's agent plays."""
-    agent, onto = str(run.controller(controller).folder), str(run.folder)
-    collect = dataclasses.replace(run.config.collect, policy="agent", agent=agent, onto=onto)
-    return Run(folder, dataclasses.replace(run.config, collect=collect))
-
-
 def exploring_agent(config: Config) -> Agent | None:
     """The trained agent that explores, if the policy is one."""
     if config.collect.policy != "agent":
@@ -135,7 +126,10 @@ def _check(config: Config, squash: Squash, agent: Agent | None, before: Stage | 
         raise UserError(f"The agent {config.collect.agent} takes other actions than {config.task.name} does.")
     else:
         hold_bounds(config.collect)
-    if before is not None and typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
+    if before is None:
+        return
+    Rollouts(before.folder / EPISODES)  # which refuses those of another version before they are copied
+    if typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
         raise UserError(f"The rollouts of {before.folder} have other actions than {config.task.name} takes.")
 
 

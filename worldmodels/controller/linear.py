@@ -45,7 +45,7 @@ def outputs(
     weight: Float[Tensor, "n a f"], bias: Float[Tensor, "n a 1"], features: Float[Tensor, "n f"]
 ) -> Float[Tensor, "n a"]:
     """Each of N controllers' outputs for its own features: a whole population in one product."""
-    return torch.baddbmm(bias, weight, features[:, :, None]).squeeze(2)
+    return torch.linalg.vecdot(weight, features[:, None]) + bias.squeeze(2)
 
 
 def feature_dim(inputs: str, latent_dim: int, hidden: int) -> int:

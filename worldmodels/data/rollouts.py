@@ -240,6 +240,12 @@ def split_episodes(count: int, validation_fraction: float) -> tuple[NDArray[np.i
     return numbers[~held_out], numbers[held_out]
 
 
+def spread(episodes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the episodes, evenly spread: where a collection was added to, some of every part."""
+    picks = np.linspace(0, len(episodes) - 1, min(count, len(episodes)))
+    return episodes[picks.round().astype(np.int64)]
+
+
 def append_episodes(path: Path, episodes: Sequence[Episode], first: int) -> None:
     """Append episodes, numbered from `first`, to the data set at `path`, making it if there is none. Atomic."""
     table = to_table(episodes, first)

@@ -91,8 +91,10 @@ class Simulator:
 
     def end(self, lanes: Int[Tensor, " m"]) -> None:
         """Compute the dreams of some lanes no longer; rows are moved only where that saves a block of work."""
-        under_way = ~torch.isin(self.lanes, lanes.to(self.device))
-        if self._filled(int(under_way.sum())) < self._filled(len(self.lanes)):
+        rows = self._row[lanes.to(self.device)]
+        over, count = rows[rows >= 0], len(self.lanes)
+        if self._filled(count - len(over)) < self._filled(count):
+            under_way = torch.ones(count, dtype=torch.bool, device=self.device).index_fill_(0, over, False)
             self._arrange(self.lanes[under_way], [tensor[: len(under_way)][under_way] for tensor in self._rows])
 
     def _arrange(self, lanes: Int[Tensor, " n"], rows: Sequence[Tensor]) -> None:

@@ -12,6 +12,7 @@ from worldmodels.agent import CONTROLLER, blank_agent
 from worldmodels.config import ControllerConfig
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
+from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
@@ -20,6 +21,7 @@ from worldmodels.evolution.schedule import RolloutSchedule
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
 from worldmodels.play import Cuts
+from worldmodels.previous import begun_from
 from worldmodels.runs import Run, Stage
 from worldmodels.seeds import torch_seed, training_seeds, validation_seeds
 from worldmodels.tensors import save_tensors
@@ -32,7 +34,7 @@ def train_controller(run: Run, name: str) -> None:
     """Evolve the run's controller `name` and keep the distribution's mean that did best on the validation seeds.
 
     Writes `controller.safetensors`, `history.jsonl` and the metrics; can be killed and called again at any time, and
-    with more generations or more patience once it is finished.
+    with more generations or more patience once it is finished. With `previous` the first mean is another run's C.
 
     Raises:
         UserError: an earlier stage is missing, there is no such controller in the options, or it was begun with other
@@ -44,6 +46,7 @@ def train_controller(run: Run, name: str) -> None:
     config = run.config.controllers[name]
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
+    options |= begun_from(run, lambda before: before.controller(name))
     if asks_for_ensemble(config):
         needs += other_members(run)
         options["members"] = run.config.memory.members
@@ -70,7 +73,8 @@ class Evolution:
         seed = torch_seed(self.run_seed, "evolution")
         self.rollouts = RolloutSchedule(config.rollouts, config.rollouts_schedule)
         make = OPTIMIZERS[config.optimizer]
-        self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed)
+        first = first_mean(run, name, self.agent)
+        self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed, first)
         self.means: deque[NDArray[np.float32]] = deque(maxlen=config.average)
         self.best = -np.inf
 

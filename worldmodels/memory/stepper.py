@@ -96,11 +96,10 @@ class Stepper:
         """[inputs, zeros] @ weight + bias, block by block."""
         lanes = len(inputs[0])
         block = self.block if weight.device.type == "cpu" else lanes
-        rows = weight.new_zeros(lanes, len(weight))
-        first = 0
-        for part in inputs:
-            rows[:, first : first + part.shape[1]] = part
-            first += part.shape[1]
+        missing = len(weight) - sum(part.shape[1] for part in inputs)
+        if missing:
+            inputs = [*inputs, inputs[0].new_zeros(lanes, missing)]
+        rows = torch.cat(list(inputs), 1).to(self.precision) if len(inputs) > 1 else inputs[0].to(self.precision)
         outputs = weight.new_empty(lanes, weight.shape[1])
         for start in range(0, lanes, block):
             torch.addmm(bias, rows[start : start + block], weight, out=outputs[start : start + block])

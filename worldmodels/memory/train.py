@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from operator import methodcaller
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from worldmodels.codes import nearest_code
 from worldmodels.config import MemoryConfig, VisionConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import split_episodes
+from worldmodels.data.rollouts import split_episodes, spread
 from worldmodels.disk import require_space, training_bytes
 from worldmodels.errors import UserError
 from worldmodels.memory.baselines import no_change_code_nll, no_change_nll, no_memory_code_nll, no_memory_nll
@@ -24,6 +25,7 @@ from worldmodels.memory.signs import collapse_sentence, dead_dimensions, dead_se
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
+from worldmodels.previous import begun_from, check_alike, previous_run
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
@@ -35,24 +37,28 @@ STARTS = "starts.safetensors"
 RESUME = "resume.safetensors"
 BASELINE_ROWS = SIGN_ROWS = 10_000
 VALIDATION_BATCH = 16
+SIZES = ("hidden", "mixtures", "reward_head", "done_head", "restart_input")
+"""Options that decide what weights M has."""
 
 
 def train_memory(run: Run) -> None:
     """Encode the run's rollouts, train M on them and keep the weights with the lowest validation loss.
 
     Writes `memory.safetensors`, `starts.safetensors` (where dreams begin) and the metrics; can be killed and called
-    again at any time, and with more `members` once it is finished. Each further member is a stage of its own.
+    again at any time, and with more `members` once it is finished. Each further member is a stage of its own. With
+    `previous` a member begins at the weights of another run's member of the same number, with a new optimiser.
 
     Raises:
-        UserError: an earlier stage is missing, the stage was begun with other options, or the loss stopped being a
-            number.
+        UserError: an earlier stage is missing, the stage was begun with other options, the loss stopped being a number,
+            or the previous run's M is of another size.
     """
     vision = trained_vision(run)
     latents = encode_rollouts(run, vision)
     config = run.config.memory
     for number in range(config.members):
         stage = run.member(number)
-        which = {"member": number} if number else {}
+        which: dict[str, int | str] = {"member": number} if number else {}
+        which |= begun_from(run, methodcaller("member", number))
         with stage.begin(run.made_from(memory=identity(config), **which), [run.latents]):
             if stage.done is None:
                 fraction = run.vision.section(VisionConfig, "vision").validation_fraction
@@ -74,7 +80,7 @@ class _Training:
         self.stage, self.config, self.latents = run.member(member), run.config.memory, latents
         config, self.seed, self.compute = self.config, run.config.seed, run.config.compute
         self.own_seed = torch_seed(self.seed, "memory/member", member) if member else self.seed
-        self.training, self.validation = training, validation[: config.validation_episodes]
+        self.training, self.validation = training, spread(validation, config.validation_episodes)
         self.device = pick_device(run.config.compute)
         self.precision = pick_precision(run.config.compute, self.device)
         torch.manual_seed(torch_seed(self.own_seed, "memory/weights"))
@@ -82,12 +88,19 @@ class _Training:
         self.optimizer = torch.optim.Adam((p for p in self.model.parameters() if p.requires_grad), fused=True)
         self.state = self.model.initial_state(config.batch)
         self.step, self.best = 0, math.inf
-        self._resume()
+        if (self.stage.folder / RESUME).exists():
+            self._resume()
+        elif (before := previous_run(run)) and before.member(member).started:
+            self._learn_on(before, member)
+
+    def _learn_on(self, before: Run, member: int) -> None:
+        stage, (kept, _) = before.member(member), trained_member(before, member)
+        check_alike(stage, kept, self.model, "vision", ("latent_dim",))
+        check_alike(stage, kept.config, self.config, "memory", SIZES)
+        load_weights(self.model, kept.state_dict(), stage.folder / WEIGHTS)
 
     def _resume(self) -> None:
         path = self.stage.folder / RESUME
-        if not path.exists():
-            return
         tensors, metadata = load_tensors(path)
         tensors = {name: tensor.to(self.device) for name, tensor in tensors.items()}
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}

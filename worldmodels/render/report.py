@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
-from worldmodels.evaluate import Row
+from worldmodels.evaluate import read_scores
 from worldmodels.metrics import read_metrics, say
 from worldmodels.options import write_yaml
 from worldmodels.render.calibrated import calibration_blocks
@@ -23,17 +23,18 @@ from worldmodels.render.document import (
     to_html,
     to_markdown,
 )
+from worldmodels.render.iterated import iteration_blocks
 from worldmodels.render.paper import PAPER
+from worldmodels.render.scores import score_blocks
 from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.render.temperatures import temperature_figure
-from worldmodels.runs import Run, atomic, read_json
+from worldmodels.runs import Run, atomic
 from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
 PICTURE_BYTES = 5e6
 """What the report's own pictures take; the videos are copied."""
-SCORE_HEADINGS = ("agent", "world", "temperature", "episodes", "mean ± std", "95 % interval", "IQM", "success", "steps")
 KINDS = {
     "real": "in the real game: what it sees, what V keeps of it, and what M had expected a step before",
     "dream": "dreaming: V's pictures of what M imagines, with the rewards that M predicts",
@@ -55,8 +56,8 @@ def write_report(run: Run) -> None:
     require_space(folder, videos + PICTURE_BYTES, "The report", run.config.compute)
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
-    made = (_scores(run, folder), _videos(run, folder), _learning(run, folder), calibration_blocks(run), _making(run))
-    blocks = [*_opening(run), *itertools.chain.from_iterable(made)]
+    shown = (_scores(run, folder), iteration_blocks(run), _videos(run, folder), _learning(run, folder))
+    blocks = [*_opening(run), *itertools.chain(*shown, calibration_blocks(run), _making(run))]
     for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
         with atomic(folder / name) as temporary:
             temporary.write_text(write(title, blocks), encoding="utf-8")
@@ -69,15 +70,10 @@ def _opening(run: Run) -> Iterator[Block]:
 
 def _scores(run: Run, folder: Path) -> Iterator[Block]:
     yield Heading("Scores")
-    path = run.evaluation.folder / "scores.json"
-    if not path.exists():
+    rows = read_scores(run)
+    if not rows:
         yield Paragraph(f"Not yet measured: run scripts/evaluate.py --run {run.folder}.", aside=True)
         return
-    try:
-        rows = [Row(**entry) for entry in read_json(path)["rows"]]
-        cells = [_score_cells(row) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} does not hold scores: run scripts/evaluate.py again.") from error
     paper = PAPER.get(run.config.task.name, [])
     notes = [
         (
@@ -90,13 +86,7 @@ def _scores(run: Run, folder: Path) -> Iterator[Block]:
         )
         for entry in paper
     ]
-    yield Table(SCORE_HEADINGS, cells, texts=2, notes=notes)
-    yield Paragraph(
-        "Returns of whole episodes on seeds that were used for nothing else. ± is the standard deviation over "
-        "episodes; the interval is of their mean (bootstrap); IQM is the mean of the middle half. In a dream the "
-        "return is the sum of the rewards that M predicts.",
-        aside=True,
-    )
+    yield from score_blocks(rows, notes)
     if temperature_figure(rows, run.config.controllers, folder / "temperatures.png"):
         yield Picture("temperatures.png", "Scores by the temperature of the dream, and those in the real game.")
     if paper:
@@ -104,20 +94,6 @@ def _scores(run: Run, folder: Path) -> Iterator[Block]:
             "The paper's scores (Ha & Schmidhuber 2018) are of the games and the libraries of its time.",
             aside=True,
         )
-
-
-def _score_cells(row: Row) -> tuple[str, ...]:
-    return (
-        row.agent,
-        row.place,
-        "" if row.temperature is None else f"{row.temperature:g}",
-        f"{row.episodes:,}",
-        f"{row.mean:.1f} ± {row.std:.1f}",
-        "{:.1f} to {:.1f}".format(*row.interval),
-        f"{row.iqm:.1f}",
-        "" if row.success_rate is None else f"{row.success_rate:.0%}",
-        f"{row.length:,.0f}",
-    )
 
 
 def _videos(run: Run, folder: Path) -> Iterator[Block]:

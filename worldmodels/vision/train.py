@@ -17,6 +17,7 @@ from worldmodels.errors import UserError
 from worldmodels.metrics import Bar, MetricsLog, progress_bar, read_metrics
 from worldmodels.options import identity
 from worldmodels.pictures import grid, to_bytes, write_png
+from worldmodels.previous import begun_from, check_alike, previous_run
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
@@ -39,13 +40,15 @@ def train_vision(run: Run) -> None:
     Writes `vision.safetensors`, `reconstructions.png`, `samples.png` and the metrics; can be killed and called again at
     any time.
     Every batch and every noise is a function of the run's seed and the step, so a resumed training equals an
-    undisturbed one.
+    undisturbed one. With `previous` it begins at another run's weights, with new optimisers.
 
     Raises:
-        UserError: the rollouts are missing, the stage was begun with other options, or the loss stopped being a number.
+        UserError: the rollouts are missing, the stage was begun with other options, the loss stopped being a number, or
+            the previous run's V is another model or of another size.
     """
     stage, config = run.vision, run.config.vision
-    with stage.begin(run.made_from(vision=identity(config)), [run.rollouts]):
+    options = run.made_from(vision=identity(config), **begun_from(run, lambda before: before.vision))
+    with stage.begin(options, [run.rollouts]):
         if stage.done is None:
             VisionTraining(run).run()
 
@@ -66,16 +69,22 @@ class VisionTraining:
         torch.manual_seed(torch_seed(self.seed, "vision/weights"))
         self.model: VisionModel = build_vision(config).to(self.device)
         self.step, self.best = 0, math.inf
-        self._resume()
+        if (self.stage.folder / RESUME).exists():
+            self._resume()
+        elif before := previous_run(run):
+            self._learn_on(before)
 
     def _held_out(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         count = min(len(rows), self.config.validation_frames)
         return np.sort(stream(self.seed, "vision/validation").choice(rows, count, replace=False))
 
+    def _learn_on(self, before: Run) -> None:
+        kept = trained_vision(before)
+        check_alike(before.vision, kept.config, self.config, "vision", ("model", "latent_dim"))
+        load_weights(self.model, kept.state_dict(), before.vision.folder / WEIGHTS)
+
     def _resume(self) -> None:
         path = self.stage.folder / RESUME
-        if not path.exists():
-            return
         tensors, metadata = load_tensors(path)
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         load_weights(self.model, weights, path)

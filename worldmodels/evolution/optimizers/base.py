@@ -13,24 +13,29 @@ Vector = NDArray[np.float64]
 
 
 class Optimizer(ABC):
-    """Maximises; the first mean is zero.
+    """Maximises.
 
-    The state after g generations follows from the seed and the fitnesses told in them: asking and telling a new object
-    the same fitnesses brings it to the same state, so nothing but the fitnesses has to be stored to resume.
+    The state after g generations follows from the seed, the first mean and the fitnesses told in them: asking and
+    telling a new object the same fitnesses brings it to the same state, so nothing but the fitnesses has to be stored
+    to resume.
 
     Args:
         dimension: parameters P of a candidate.
         population: candidates N a generation.
         sigma0: first step size: standard deviation of a candidate's parameter.
         seed: of all samples.
+        mean: the first mean (P,); zeros if not given.
 
     Raises:
         UserError: the optimiser cannot work with such a population.
     """
 
-    def __init__(self, dimension: int, population: int, sigma0: float, seed: int) -> None:
+    def __init__(
+        self, dimension: int, population: int, sigma0: float, seed: int, mean: NDArray[np.floating] | None = None
+    ) -> None:
         self.dimension, self.population, self.generation = dimension, population, 0
         self._seed = seed
+        self._first = np.zeros(dimension) if mean is None else np.asarray(mean, np.float64)
         self._random = stream(seed, "evolution/samples", 0)
 
     def ask(self) -> NDArray[np.float32]:

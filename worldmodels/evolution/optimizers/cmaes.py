@@ -15,8 +15,10 @@ class CMAES(Optimizer):
 
     diagonal = False
 
-    def __init__(self, dimension: int, population: int, sigma0: float, seed: int) -> None:
-        super().__init__(dimension, population, sigma0, seed)
+    def __init__(
+        self, dimension: int, population: int, sigma0: float, seed: int, mean: NDArray[np.floating] | None = None
+    ) -> None:
+        super().__init__(dimension, population, sigma0, seed, mean)
         options = {
             "popsize": population,
             "randn": self._randn,
@@ -27,7 +29,7 @@ class CMAES(Optimizer):
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pycma comments on options that it was given on purpose
-            self._strategy = cma.CMAEvolutionStrategy(np.zeros(dimension), sigma0, options)
+            self._strategy = cma.CMAEvolutionStrategy(self._first, sigma0, options)
         self._asked: Sequence[Vector] = []
 
     def _randn(self, *shape: int) -> Vector:

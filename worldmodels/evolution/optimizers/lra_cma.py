@@ -39,8 +39,10 @@ class LearningRate:
 class LRACMAES(Optimizer):
     """CMA-ES with learning rates that adapt to noise: slower, and not thrown off by it."""
 
-    def __init__(self, dimension: int, population: int, sigma0: float, seed: int) -> None:
-        super().__init__(dimension, population, sigma0, seed)
+    def __init__(
+        self, dimension: int, population: int, sigma0: float, seed: int, mean: NDArray[np.floating] | None = None
+    ) -> None:
+        super().__init__(dimension, population, sigma0, seed, mean)
         p, n = dimension, population
         raw = math.log((n + 1) / 2) - np.log(np.arange(1, n + 1))
         self._mu = n // 2
@@ -58,7 +60,7 @@ class LRACMAES(Optimizer):
         self._ds = 1 + 2 * max(0.0, math.sqrt((self._mu_eff - 1) / (p + 1)) - 1) + self._cs
         self._cc = (4 + self._mu_eff / p) / (p + 4 + 2 * self._mu_eff / p)
         self._chi = math.sqrt(p) * (1 - 1 / (4 * p) + 1 / (21 * p**2))  # E |N(0, I)|
-        self._mean, self._sigma = np.zeros(p), sigma0
+        self._mean, self._sigma = self._first, sigma0
         self._cov, self._basis, self._scales = np.eye(p), np.eye(p), np.ones(p)  # C = B diag(D^2) B'
         self._path_sigma, self._path_cov = np.zeros(p), np.zeros(p)
         self._rate_mean, self._rate_cov = LearningRate(BETA_MEAN), LearningRate(BETA_COV)

@@ -15,10 +15,12 @@ RATE = 0.1
 class OpenES(Optimizer):
     """Follows the gradient of the expected rank under isotropic noise of a fixed size, by Adam; no weight decay."""
 
-    def __init__(self, dimension: int, population: int, sigma0: float, seed: int) -> None:
+    def __init__(
+        self, dimension: int, population: int, sigma0: float, seed: int, mean: NDArray[np.floating] | None = None
+    ) -> None:
         check_even("openes", population)
-        super().__init__(dimension, population, sigma0, seed)
-        self._theta, self._sigma = np.zeros(dimension), sigma0
+        super().__init__(dimension, population, sigma0, seed, mean)
+        self._theta, self._sigma = self._first, sigma0
         self._adam = Adam(dimension, RATE * sigma0)
         self._epsilon = np.zeros((population // 2, dimension))
 

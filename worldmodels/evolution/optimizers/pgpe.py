@@ -20,10 +20,12 @@ SIGMA_RATE, SIGMA_CHANGE = 0.1, 0.2
 class PGPE(Optimizer):
     """Follows the gradients of the expected rank for the mean mu and the standard deviation sigma of each parameter."""
 
-    def __init__(self, dimension: int, population: int, sigma0: float, seed: int) -> None:
+    def __init__(
+        self, dimension: int, population: int, sigma0: float, seed: int, mean: NDArray[np.floating] | None = None
+    ) -> None:
         check_even("pgpe", population)
-        super().__init__(dimension, population, sigma0, seed)
-        self._mu, self._sigma = np.zeros(dimension), np.full(dimension, sigma0)
+        super().__init__(dimension, population, sigma0, seed, mean)
+        self._mu, self._sigma = self._first, np.full(dimension, sigma0)
         self._clipup = ClipUp(dimension, sigma0 * math.sqrt(dimension) / STEPS_A_RADIUS)
         self._epsilon = np.zeros((population // 2, dimension))
 

@@ -1,0 +1,52 @@
+"""Which runs iterate training, and which a run goes on from."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from counting import tiny_config
+
+from worldmodels.errors import UserError
+from worldmodels.iterations import iterations, lineage
+from worldmodels.options import write_yaml
+from worldmodels.runs import Run
+
+
+def iterated(folder: Path, **options: object) -> Run:
+    return Run(folder, dataclasses.replace(tiny_config(), **options))
+
+
+def test_each_iteration_goes_on_from_the_one_before(tmp_path: Path) -> None:
+    run = iterated(tmp_path, iterations=3)
+    first, second, third = iterations(run)
+    assert first is run
+    assert [second.folder, third.folder] == [tmp_path / "iterations" / number for number in "23"]
+    for before, after in ((first, second), (second, third)):
+        config, collect = after.config, after.config.collect
+        assert config.previous == collect.onto == str(before.folder)
+        assert (collect.policy, collect.agent) == ("agent", str(before.folder / "controllers" / "real"))
+        assert (config.seed, config.iterations) == (before.config.seed + 1, 1)
+        kept = {"previous": None, "iterations": 3, "seed": 5, "collect": run.config.collect}
+        assert dataclasses.replace(config, **kept) == run.config
+
+
+def test_the_explorer_collects(tmp_path: Path) -> None:
+    _, second = iterations(iterated(tmp_path, iterations=2, explorer="dream"))
+    assert second.config.collect.agent == str(tmp_path / "controllers" / "dream")
+    with pytest.raises(UserError, match="explorer is dreem, of real, dream"):
+        iterations(iterated(tmp_path, iterations=2, explorer="dreem"))
+    with pytest.raises(UserError, match="explorer is None, of none"):
+        iterations(iterated(tmp_path, iterations=2, controllers={}))
+    assert len(iterations(iterated(tmp_path, controllers={}))) == 1
+
+
+def test_a_lineage_ends_where_a_run_is_gone_or_comes_again(tmp_path: Path) -> None:
+    last = iterations(iterated(tmp_path, iterations=3))[2]
+    assert lineage(last) == [last]
+    for run in iterations(iterated(tmp_path, iterations=3)):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / "config.yaml").write_text(write_yaml(run.config))
+    assert [run.folder.name for run in lineage(last)] == [tmp_path.name, "2", "3"]
+    circle = iterated(tmp_path, previous=str(last.folder))
+    (tmp_path / "config.yaml").write_text(write_yaml(circle.config))
+    assert [run.folder.name for run in lineage(last)] == [tmp_path.name, "2", "3"]

@@ -1,0 +1,180 @@
+"""V, M and C of a run that goes on from another one begin where those ended."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evolving import with_controller
+
+from worldmodels.agent import CONTROLLER, blank_agent, load_parameters
+from worldmodels.config import Config
+from worldmodels.errors import UserError
+from worldmodels.evolution.first_mean import first_mean
+from worldmodels.evolution.train import Evolution, train_controller
+from worldmodels.memory.train import train_memory, trained_member
+from worldmodels.options import write_yaml
+from worldmodels.runs import Run, read_json, write_json
+from worldmodels.tensors import load_tensors, save_tensors
+from worldmodels.vision.train import VisionTraining, train_vision, trained_vision
+from worldmodels.vision.vae import VAEConfig
+
+TINY = 1e-12
+"""A learning rate at which nothing is learned."""
+
+
+@pytest.fixture
+def before(tiny_run: Run, tmp_path: Path) -> Run:
+    """A finished run that a test may change."""
+    shutil.copytree(tiny_run.folder, tmp_path / "before")
+    return Run(tmp_path / "before", tiny_run.config)
+
+
+@pytest.fixture
+def after(before: Run) -> Run:
+    """A run with the same rollouts that goes on from it, and hardly learns."""
+    shutil.copytree(before.rollouts.folder, before.folder.parent / "after" / "rollouts")
+    config = before.config
+    vision = dataclasses.replace(config.vision, learning_rate=TINY)
+    memory = dataclasses.replace(config.memory, learning_rate=TINY, final_learning_rate=TINY)
+    config = dataclasses.replace(config, previous=str(before.folder), vision=vision, memory=memory)
+    return Run(before.folder.parent / "after", config)
+
+
+def changed(run: Run, **options: object) -> Run:
+    return Run(run.folder, dataclasses.replace(run.config, **options))
+
+
+def with_memory(run: Run, **options: object) -> Run:
+    return changed(run, memory=dataclasses.replace(run.config.memory, **options))
+
+
+def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
+    for name, tensor in one.state_dict().items():
+        assert torch.allclose(tensor, other.state_dict()[name], atol=1e-6), name
+
+
+def test_v_begins_at_the_previous_weights(before: Run, after: Run) -> None:
+    expected = trained_vision(before)
+    assert VisionTraining(after).model.state_dict() == expected.state_dict()
+    assert VisionTraining(changed(after, previous=None)).model.state_dict() != expected.state_dict()
+    train_vision(after)
+    assert_same_weights(trained_vision(after), expected)
+    assert after.vision.options()["previous"] == before.vision.fingerprint()
+
+
+def test_a_v_of_convolutions_learns_on(before: Run, after: Run) -> None:
+    vision = VAEConfig(model="vae", latent_dim=4, steps=2, batch=4, validate_every=2, validation_frames=4)
+    shutil.rmtree(before.vision.folder)
+    first = changed(before, vision=vision)
+    train_vision(first)
+    (before.folder / "config.yaml").write_text(write_yaml(first.config))
+    run = changed(after, vision=dataclasses.replace(vision, learning_rate=TINY))
+    train_vision(run)
+    assert_same_weights(trained_vision(run), trained_vision(first))
+
+
+def test_every_m_begins_at_the_previous_weights_of_its_number(before: Run, after: Run) -> None:
+    train_memory(with_memory(before, members=2))
+    run = with_memory(after, members=3)
+    train_vision(run)
+    train_memory(run)
+    for number in (0, 1):
+        assert_same_weights(trained_member(run, number)[0], trained_member(before, number)[0])
+        assert run.member(number).options()["previous"] == before.member(number).fingerprint()
+    fresh, old = (trained_member(run, number)[0].head.weight for number in (2, 0))
+    assert not torch.allclose(fresh, old, atol=0.01)
+    assert "previous" not in run.member(2).options()
+
+
+def test_c_evolves_on_from_the_previous_one(before: Run, after: Run) -> None:
+    train_vision(after)
+    train_memory(after)
+    expected = load_parameters(before.controller("real").folder / CONTROLLER)
+    run = Run(after.folder, with_controller(after.config, "real", sigma0=1e-6))
+    evolution = Evolution(run, run.controller("real"), "real", run.config.controllers["real"])
+    assert np.array_equal(evolution.optimizer.mean, expected)
+    assert np.allclose(evolution.optimizer.ask(), expected, atol=1e-4)
+    train_controller(run, "real")
+    assert np.allclose(load_parameters(run.controller("real").folder / CONTROLLER), expected, atol=1e-4)
+    assert run.controller("real").options()["previous"] == before.controller("real").fingerprint()
+    more = Run(run.folder, with_controller(run.config, "real", generations=6))
+    train_controller(more, "real")  # the recorded generations are asked for again from the same mean
+    assert more.controller("real").summary()["generations"] == 6
+
+
+@pytest.mark.parametrize(("name", "options"), [("new", {}), ("real", {"inputs": "z"}), ("real", {"bias": False})])
+def test_a_c_that_sees_something_else_begins_at_zero(
+    name: str, options: dict, before: Run, after: Run, capsys: pytest.CaptureFixture
+) -> None:
+    for folder in ("vision", "memory"):
+        shutil.copytree(before.folder / folder, after.folder / folder)
+    run = Run(after.folder, with_controller(after.config, name, **options))
+    assert first_mean(run, name, blank_agent(run, run.config.controllers[name])) is None
+    assert f"C {name} begins at zero" in capsys.readouterr().err
+
+
+def test_a_run_without_a_previous_one_says_nothing_of_it(tiny_run: Run) -> None:
+    for stage in (tiny_run.vision, tiny_run.memory, tiny_run.controller("real")):
+        assert "previous" not in stage.options()
+
+
+def refusal(work: Callable[[Run], None], run: Run) -> str:
+    with pytest.raises(UserError) as error:
+        work(run)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def sized(config: Config, section: str, **options: object) -> Config:
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **options)})
+
+
+def test_other_sizes_are_refused_by_name(before: Run, after: Run) -> None:
+    wider = Run(after.folder, sized(after.config, "vision", latent_dim=6))
+    assert "before has vision.latent_dim = 5, and 6 is asked for" in refusal(train_vision, wider)
+    other = Run(after.folder, sized(after.config, "vision", model="vae"))
+    assert "before has vision.model = counter, and vae is asked for" in refusal(train_vision, other)
+    train_vision(after)  # a refusal leaves the folder free for other options
+    bigger = Run(after.folder, sized(after.config, "memory", hidden=9))
+    assert "before has memory.hidden = 8, and 9 is asked for" in refusal(train_memory, bigger)
+    train_memory(after)
+
+
+def test_a_latent_size_that_changed_between_is_refused_by_m(before: Run, after: Run) -> None:
+    path = before.memory.folder / "memory.safetensors"
+    tensors, metadata = load_tensors(path)
+    tensors["lstm.weight_ih_l0"] = torch.zeros(32, 9)
+    tensors["head.weight"], tensors["head.bias"] = torch.zeros(2 * 3 * 7 + 2, 8), torch.zeros(2 * 3 * 7 + 2)
+    save_tensors(path, tensors, **metadata | {"latent_dim": 7})
+    done = read_json(before.memory.folder / "done.json")
+    write_json(before.memory.folder / "done.json", done | {"files": {}})
+    train_vision(after)
+    assert "before has vision.latent_dim = 7, and 5 is asked for" in refusal(train_memory, after)
+
+
+def test_a_previous_run_that_is_not_there_or_not_finished_is_refused(before: Run, after: Run, tmp_path: Path) -> None:
+    assert "there is no run" in refusal(train_vision, changed(after, previous=str(tmp_path / "none")))
+    assert "itself" in refusal(train_vision, changed(after, previous=str(after.folder)))
+    train_vision(after)
+    train_memory(after)
+    (before.controller("real").folder / "done.json").unlink()
+    assert "The controller real is not finished" in refusal(lambda run: train_controller(run, "real"), after)
+    (before.memory.folder / "done.json").unlink()
+    assert "M is not finished" in refusal(train_vision, after)
+
+
+def test_another_previous_run_is_another_result(before: Run, after: Run) -> None:
+    train_vision(after)
+    done = read_json(before.vision.folder / "done.json")
+    write_json(before.vision.folder / "done.json", done | {"fingerprint": "another"})
+    assert "was made with previous = " in refusal(train_vision, after)
+    assert "was made with previous = " in refusal(train_vision, changed(after, previous=None))
+
+
+def test_damaged_weights_of_the_previous_run_are_refused(before: Run, after: Run) -> None:
+    (before.vision.folder / "vision.safetensors").write_bytes(b"nothing")
+    assert "vision.safetensors is missing or damaged" in refusal(train_vision, after)

@@ -1,0 +1,50 @@
+"""Iterative training (section 5 of the paper): runs that follow one another, each going on from the last."""
+
+import dataclasses
+from pathlib import Path
+
+from worldmodels.errors import UserError
+from worldmodels.previous import recorded_run
+from worldmodels.runs import Run
+
+FOLDER = "iterations"
+"""Where the second and all later iterations of a run are, by their numbers."""
+
+
+def iterations(run: Run) -> list[Run]:
+    """The runs of `iterations` iterations: the run itself, then those in its folder `iterations`.
+
+    Raises UserError if there is no controller to collect the next iteration's episodes with.
+    """
+    runs, controllers = [run], run.config.controllers
+    explorer = run.config.explorer or next(iter(controllers), None)
+    if run.config.iterations > 1 and explorer not in controllers:
+        known = ", ".join(controllers) or "none"
+        raise UserError(f"The next iteration needs a controller to collect with: explorer is {explorer}, of {known}.")
+    for number in range(2, run.config.iterations + 1):
+        runs.append(next_run(runs[-1], str(explorer), run.folder / FOLDER / str(number)))
+    return runs
+
+
+def next_run(run: Run, controller: str, folder: Path) -> Run:
+    """The run, in a folder of its own, that is another iteration of training after this one.
+
+    It adds to this run's rollouts episodes that this run's agent plays, and its V, M and C begin at this run's. It has
+    a seed of its own, so that C meets other episodes.
+    """
+    agent, before = str(run.controller(controller).folder), str(run.folder)
+    collect = dataclasses.replace(run.config.collect, policy="agent", agent=agent, onto=before)
+    seed = run.config.seed + 1
+    return Run(folder, dataclasses.replace(run.config, collect=collect, seed=seed, previous=before, iterations=1))
+
+
+def lineage(run: Run) -> list[Run]:
+    """The run after all those that it goes on from, the first of them first; those that are gone are left out."""
+    runs, seen = [run], {run.folder.resolve()}
+    while (name := runs[0].config.previous) is not None and Path(name).resolve() not in seen:
+        seen.add(Path(name).resolve())
+        before = recorded_run(Path(name))
+        if before is None:
+            break
+        runs.insert(0, before)
+    return runs

@@ -1,0 +1,58 @@
+"""Where a run that goes on from another one begins: at the weights of that run's V, M and C."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from worldmodels.errors import UserError
+from worldmodels.options import load_config
+from worldmodels.runs import Run, Stage, stored_options
+
+
+def previous_run(run: Run) -> Run | None:
+    """The run that `previous` names, with its own options; None if the run begins from nothing.
+
+    Raises UserError if there is no such run, if its V or M is not finished, or if it is the run itself.
+    """
+    if run.config.previous is None:
+        return None
+    folder = Path(run.config.previous)
+    if folder.resolve() == run.folder.resolve():
+        raise UserError(f"previous is {run.folder} itself: a run goes on in a new --run.")
+    before = recorded_run(folder)
+    if before is None:
+        raise UserError(f"previous is {folder}, and there is no run: give the folder of a finished one.")
+    before.vision.summary()
+    before.memory.summary()
+    return before
+
+
+def recorded_run(folder: Path) -> Run | None:
+    """The run in a folder, with the options that it was last used with; None if there is none."""
+    options = stored_options(folder)
+    return Run(folder, load_config([], options)) if options else None
+
+
+def begun_from(run: Run, pick: Callable[[Run], Stage]) -> dict[str, str]:
+    """For a stage's record: the fingerprint of the previous run's stage at whose weights it begins, if there is one.
+
+    Raises UserError if that stage is not finished, or damaged.
+    """
+    before = previous_run(run)
+    stage = None if before is None else pick(before)
+    if stage is None or not stage.started:
+        return {}
+    fingerprint = stage.fingerprint()
+    stage.verify()
+    return {"previous": fingerprint}
+
+
+def check_alike(before: Stage, kept: Any, asked: Any, section: str, names: Sequence[str]) -> None:
+    """Raise UserError unless what was trained before and what is to be trained now agree in these attributes."""
+    for name in names:
+        old, new = getattr(kept, name), getattr(asked, name)
+        if old != new:
+            raise UserError(
+                f"{before.label} of {before.folder.parent} has {section}.{name} = {old}, and {new} is asked for: "
+                f"keep {old}, or train without `previous`."
+            )

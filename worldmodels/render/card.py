@@ -1,0 +1,61 @@
+"""The model card of a checkpoint: what the agent is, how it was made, what it scores, and where it ends."""
+
+import dataclasses
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from worldmodels.evaluate import RANDOM, read_scores
+from worldmodels.options import write_yaml
+from worldmodels.render.document import Block, Heading, Listing, Paragraph, Table, to_markdown
+from worldmodels.render.scores import score_blocks
+from worldmodels.render.summary import in_words, stage_rows
+from worldmodels.runs import Run, read_json
+
+CARD = "README.md"
+CPU_INFO = Path("/proc/cpuinfo")
+LIMITS = (
+    "It knows one game at 64x64 pixels, and of that game what its rollouts show; in other colours, from another camera "
+    "or with another frame rate it is lost. Scores are those of the library versions named, on seeds that no choice "
+    "was made on. Pictures of its dreams look like the game and are not the game: M's predictions drift within seconds."
+)
+
+
+def model_card(run: Run, name: str, folder: str) -> str:
+    """The card, as Markdown, of the run's agent `name`, for a checkpoint in `folder`."""
+    return to_markdown(f"{run.config.task.name}: the agent {name}", list(_blocks(run, name, folder)))
+
+
+def _blocks(run: Run, name: str, folder: str) -> Iterator[Block]:
+    alone = dataclasses.replace(run.config, controllers={name: run.config.controllers[name]})
+    yield Paragraph(in_words(alone))
+    yield Listing("Score it, or play in its dream", _commands(folder))
+    yield Heading("Scores")
+    rows = [row for row in read_scores(run) if row.agent in (name, RANDOM)]
+    if rows:
+        yield from score_blocks(rows)
+    else:
+        yield Paragraph("Not measured when this was written.", aside=True)
+    yield Heading("How it was made")
+    yield Table(("stage", "state", "result", "time"), stage_rows(Run(run.folder, alone)), texts=3)
+    yield Paragraph(f"Training, validation and test seeds are disjoint ranges. Written on {machine()}.")
+    versions = read_json(run.controller(name).folder / "options.json").get("versions", {})
+    yield Paragraph(f"Made with {', '.join(f'{package} {version}' for package, version in versions.items())}.")
+    yield Listing("All options, for scripts/run_pipeline.py --run runs/again --config options.yaml", write_yaml(alone))
+    yield Heading("Limits")
+    yield Paragraph(LIMITS)
+    yield Heading("Licence")
+    yield Paragraph("MIT, as the project that it was made with.")
+
+
+def _commands(folder: str) -> str:
+    return f"python scripts/evaluate.py --checkpoint {folder}\npython scripts/play_dream.py --checkpoint {folder}"
+
+
+def machine() -> str:
+    """This machine's processor, cores and memory."""
+    lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores ({models[0] if models else platform.machine()}), {memory:.0f} GiB of memory"
