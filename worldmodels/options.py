@@ -104,6 +104,16 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _whole_number(loader: _PlainLoader, node: yaml.ScalarNode) -> int:
+    number = loader.construct_yaml_int(node)
+    if abs(number) >= 2**63:  # 1:59:59:... is a number of any size to YAML
+        raise yaml.YAMLError("a number is larger than any option may be")
+    return number
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, read as plain data."""
     content = parse_yaml(read_text(path, MAX_BYTES), str(path))

@@ -57,6 +57,8 @@ class MinariSet:
         folder = data_set_path(name) / "data"
         if not folder.is_dir():
             raise UserError(f"There is no data set {name} in {folder.parents[1]}: `minari download {name}` may get it.")
+        if not all(file.is_file() or file.is_dir() for file in folder.rglob("*")):
+            raise UserError(f"The Minari data set {name} cannot be read: not all in {folder} are files.")
         self.data = _open(name, folder)
         self.names = [f"Episode {number} of {name}" for number in range(self.data.total_episodes)]
         if not self.names:
