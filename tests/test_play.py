@@ -146,14 +146,14 @@ def test_a_lane_that_was_cut_begins_its_next_episode_anew(tiny_agent: Agent) -> 
 
 
 def test_a_return_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(UserError, match="return is not a finite number"):
+    with pytest.raises(UserError, match="return of the episode with seed 1 is not a finite number"):
         play(Scripted({1: [float("nan")]}, 1), RandomPolicy(SQUASH, 1), np.array([1]), Cuts(max_steps=2))
 
 
 def test_an_action_that_is_not_finite_is_refused(tiny_agent: Agent) -> None:
     form = LinearController(0, 1, bias=True)
     broken = LinearPolicy(form, SQUASH, np.array([[np.nan]]), np.zeros(1, np.int64), 1)
-    with pytest.raises(UserError, match="action is not a finite number"):
+    with pytest.raises(UserError, match="action is not a finite number, at step 0 of the episode with seed 1:"):
         play(blind_world(tiny_agent, 1), broken, np.array([1]))
 
 

@@ -122,8 +122,27 @@ def test_another_version_of_the_layout_is_refused(stage: Stage) -> None:
     finish(stage, {})
     record = read_json(stage.folder / "options.json")
     write_json(stage.folder / "options.json", record | {"schema": 99})
-    with pytest.raises(UserError, match="another version"):
+    with pytest.raises(UserError, match=r"newer version of this project \(schema 99"):
         finish(stage, {})
+
+
+@pytest.mark.parametrize("content", ['{"schema": 1}', '{"schema": 1, "options": [], "upstream": {}}', "{}"])
+def test_damaged_options_are_refused(stage: Stage, content: str) -> None:
+    finish(stage, {})
+    (stage.folder / "options.json").write_text(content)
+    with pytest.raises(UserError, match="is damaged: delete"):
+        stage.summary()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [('"loss": 1.0', '"loss": 2.0'), ('"file"', '"life"'), ('"a": 1', '"a": 2')]
+)
+def test_a_stages_records_that_were_changed_are_refused(stage: Stage, before: str, after: str) -> None:
+    finish(stage, {"a": 1}, loss=1.0)
+    path = stage.folder / ("options.json" if before.startswith('"a"') else "done.json")
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(UserError, match=r"done\.json is damaged"):
+        stage.summary()
 
 
 def test_what_a_killed_process_left_half_written_is_swept_away(stage: Stage) -> None:

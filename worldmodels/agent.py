@@ -24,7 +24,8 @@ from worldmodels.memory.train import trained_memory
 from worldmodels.options import load_config, to_dict, typed
 from worldmodels.play import LinearPolicy
 from worldmodels.real_world import RealWorld
-from worldmodels.runs import SCHEMA, Run, read_json, stored_options, write_json
+from worldmodels.records import SCHEMA, check_schema
+from worldmodels.runs import Run, read_json, stored_options, write_json
 from worldmodels.runtime import pick_precision
 from worldmodels.seeds import torch_seed
 from worldmodels.tensors import load_tensors, save_tensors
@@ -155,8 +156,7 @@ def _read_sections(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise UserError(f"There is no checkpoint {folder}: give the folder that holds its config.json.")
     config = read_json(path)
-    if config.get("schema") != SCHEMA:
-        raise UserError(f"{path} is of schema {config.get('schema')}; this version reads {SCHEMA}.")
+    check_schema(config.get("schema"), path)
     kinds: dict[str, Any] = {
         "task": TaskConfig,
         "squash": Squash,
@@ -231,7 +231,7 @@ def agent_of_run(run: Run, name: str) -> Agent:
     """The agent with a run's controller of that name; UserError if it is not finished."""
     stage = run.controller(name)
     stage.summary()
-    config = typed(ControllerConfig, stage.options()["controller"], str(stage.folder))
+    config = stage.section(ControllerConfig, "controller")
     return dataclasses.replace(blank_agent(run, config), parameters=load_parameters(stage.folder / CONTROLLER))
 
 

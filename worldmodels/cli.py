@@ -4,10 +4,8 @@ import argparse
 import ast
 import dataclasses
 import difflib
-import errno
 import inspect
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -19,6 +17,7 @@ from safetensors import SafetensorError
 
 from worldmodels.agent import read_task
 from worldmodels.config import Config
+from worldmodels.disk import failed_write
 from worldmodels.errors import UserError
 from worldmodels.flags import parse_flags
 from worldmodels.options import load_config, merge, to_dict, validate
@@ -59,21 +58,11 @@ def guarded(work: Callable[[], object]) -> None:
     except KeyboardInterrupt as error:
         stopped = 143 if isinstance(error, Terminated) else 130
         fail("Stopped. Repeat the command to go on from what is saved.", stopped)
-    except (OSError, SafetensorError) as error:
-        reason = _cannot_write(error)
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        reason = failed_write(error)
         if reason is None:
             raise
         fail(f"{reason}. What is finished is kept: repeat the command once that is mended.")
-
-
-def _cannot_write(error: OSError | SafetensorError) -> str | None:
-    """The sentence for a disk that takes no more, by whatever library it was met; None for other errors."""
-    number, name = getattr(error, "errno", None), getattr(error, "filename", None)
-    if "No space left on device" in str(error):  # Lance and safetensors say it in words only
-        number = errno.ENOSPC
-    if number not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-        return None
-    return f"{name or 'A file of the run'} cannot be written: {os.strerror(number)}"
 
 
 def fail(sentence: str, status: int = 2) -> None:

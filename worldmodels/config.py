@@ -93,7 +93,7 @@ class VisionConfig:
     model: str = "vae"
     """Registered name of the model: vae, autoencoder, gan, vae_gan, bigan, fsq, or one from another package. `--help`
     beside `--vision.model NAME` lists the options of that model."""
-    latent_dim: Count = 32
+    latent_dim: Annotated[int, Field(ge=1, le=4096)] = 32
     """Size of the latent z."""
     steps: Count = 10_000
     """Gradient steps."""
@@ -303,6 +303,11 @@ class ComputeConfig:
     """Torch device of V's and M's training: `cpu`, `cuda`, or `auto` for a GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of V, of M while it learns, and of dreams; `auto` takes bfloat16 where the processor has it."""
+    check_disk: bool = True
+    """Refuse to start, and stop, where a stage is thought to need more than the disk has left; False goes on until a
+    write fails. Either way the same command goes on later."""
+    cache: Natural = 64
+    """Megabytes that Lance may keep of what it knows about where rollouts lie in their files."""
     lanes: Count = 32
     """Games that a worker plays side by side, so that V and M work on batches."""
     dream_lanes: Count = 512

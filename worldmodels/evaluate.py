@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from worldmodels.agent import Agent, agent_of_run, load_agent
+from worldmodels.disk import require_space
 from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
@@ -25,6 +26,8 @@ from worldmodels.seeds import stream, test_seeds
 RANDOM = "random policy"
 SCORES = "scores.json"
 RESAMPLES = 10_000
+EPISODE_BYTES = 200
+"""What is written down about an episode."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def evaluate(run: Run, checkpoint: Path | None = None) -> None:
     stage = run.evaluation
     with stage.begin({}):
         total = len(entries) * run.config.evaluate.episodes
+        require_space(stage.folder, total * EPISODE_BYTES, "The evaluation", run.config.compute)
         with progress_bar("Evaluation", total, "episodes") as bar:
             rows, episodes = [], []
             for entry in entries:

@@ -11,7 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
-from torch.utils.tensorboard import SummaryWriter
+
+from worldmodels.board import Board
+from worldmodels.files import atomic, whole_lines
 
 
 class MetricsLog:
@@ -25,9 +27,10 @@ class MetricsLog:
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / "metrics.jsonl"
         kept = [entry for entry in read_metrics(folder) if entry["step"] <= resume_step]
-        self.path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        with atomic(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = self.path.open("a")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
+        self._board = Board(folder / "tensorboard", resume_step + 1)
 
     def write(self, step: int, **values: float) -> None:
         """Record named numbers at a step."""
@@ -35,25 +38,24 @@ class MetricsLog:
         self._file.write(json.dumps({"step": step, **plain}) + "\n")
         self._file.flush()
         for name, value in plain.items():
-            self._board.add_scalar(name, value, step)
+            self._board.add(name, value, step)
 
     def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
-        self._board.close()
+        with contextlib.closing(self._board), contextlib.closing(self._file):
+            pass
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Entries of a stage's `metrics.jsonl`; a last line torn by a kill is left out."""
+    """Entries of a stage's `metrics.jsonl`; a last line torn by a kill, and those that are damaged, are left out."""
     entries: list[dict[str, Any]] = []
-    path = folder / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            break
+    for line in whole_lines(folder / "metrics.jsonl"):
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "step" in entry and all(type(v) in (int, float) for v in entry.values()):
+                entries.append(entry)
     return entries
 
 

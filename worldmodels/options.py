@@ -16,11 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from worldmodels.config import ANYTIME, Config, ControllerConfig, VisionConfig
 from worldmodels.errors import UserError
+from worldmodels.files import read_text
 from worldmodels.registry import vision_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 """Folder of the presets that can be named without a path."""
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
+"""A larger YAML file is refused unread: reading one takes its time."""
 Section = TypeVar("Section")
 
 
@@ -102,19 +104,32 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _whole_number(loader: _PlainLoader, node: yaml.ScalarNode) -> int:
+    number = loader.construct_yaml_int(node)
+    if abs(number) >= 2**63:  # 1:59:59:... is a number of any size to YAML
+        raise yaml.YAMLError("a number is larger than any option may be")
+    return number
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, read as plain data."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes: it is not a config of this project.")
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # a SafeLoader: plain data only
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+    content = parse_yaml(read_text(path, MAX_BYTES), str(path))
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise UserError(f"{path} should hold sections such as `vision:`, not a single {type(content).__name__}.")
     return content
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What YAML text stands for, as plain data; UserError if it is no YAML."""
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: plain data only
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{where} cannot be read as YAML: {error}.") from error
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -142,7 +142,11 @@ def play(world: World, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cu
             break
         actions = policy.act(features)
         if not np.isfinite(actions).all():
-            raise UserError("An agent's action is not a finite number: its V, M or C is damaged.")
+            lane = int(np.flatnonzero(~np.isfinite(actions).all(1))[0])
+            raise UserError(
+                f"An agent's action is not a finite number, at step {lengths[item[lane]]} of the episode with seed "
+                f"{seeds[item[lane]]}: its V, M or C is damaged."
+            )
         features, rewards, terminated, truncated, infos = world.step(actions)
         beat()
         playing = np.flatnonzero(~vacant)
@@ -158,7 +162,11 @@ def play(world: World, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cu
             vacant[playing] |= lengths[at] >= cuts.max_steps
         world.over |= vacant  # what was given up need not be played on
     if not np.isfinite(returns).all():
-        raise UserError("An episode's return is not a finite number: the game or M's reward head is damaged.")
+        seed = seeds[np.flatnonzero(~np.isfinite(returns))[0]]
+        raise UserError(
+            f"The return of the episode with seed {seed} is not a finite number: the game or M's reward "
+            "head is damaged."
+        )
     return Outcomes(returns, lengths, successes)
 
 

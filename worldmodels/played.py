@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from worldmodels.errors import UserError
 from worldmodels.play import Outcomes
 from worldmodels.runs import read_json, write_json
 
@@ -31,7 +32,14 @@ class Played:
         if not path.exists():
             return None
         played = read_json(path)
-        return Outcomes(*(np.array(played[field]) for field in Outcomes._fields))
+        try:
+            returns, lengths, successes = (np.array(played[field]) for field in Outcomes._fields)
+            outcomes = Outcomes(returns.astype(np.float64), lengths.astype(np.int64), successes.astype(bool))
+            if len({column.shape for column in outcomes}) > 1 or returns.ndim != 1 or not np.isfinite(returns).all():
+                raise ValueError("not one outcome an episode")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{path} is damaged: delete it, and its episodes are played again.") from error
+        return outcomes
 
     def put(self, key: Any, outcomes: Outcomes) -> None:
         """Keep outcomes under a key."""

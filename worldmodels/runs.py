@@ -7,11 +7,7 @@ unfinished, whatever else is there; starting it again with the same options resu
 
 import contextlib
 import fcntl
-import hashlib
-import importlib.metadata
 import json
-import os
-import platform
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,49 +17,11 @@ from typing import Any
 
 from worldmodels.config import Config
 from worldmodels.errors import UserError
-from worldmodels.options import completed, identity, load_config, to_dict, write_yaml
+from worldmodels.files import atomic, file_digest, read_json, read_text, write_json
+from worldmodels.options import MAX_BYTES, Section, completed, identity, load_config, to_dict, typed, write_yaml
+from worldmodels.records import SCHEMA, check_schema, fingerprint_of, first_difference, versions
 
-SCHEMA = 1
-"""Version of the layout of runs and checkpoints."""
 CLOCK = "clock.json"
-PACKAGES = ("worldmodels", "torch", "gymnasium", "box2d", "vizdoom", "cma", "ray", "pylance", "numpy")
-
-
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place, complete and on disk, when the block ends without error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)  # some writers make files that only their owner can read
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; UserError if it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: it should hold a JSON object.")
-    return content
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Stage:
@@ -83,9 +41,23 @@ class Stage:
 
     @property
     def done(self) -> dict[str, Any] | None:
-        """Content of `done.json`, or None while the stage is unfinished."""
+        """Content of `done.json`, or None while the stage is unfinished; UserError if it is damaged."""
         path = self.folder / "done.json"
-        return read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        done, record = read_json(path), self._record()
+        files, sizes, summary = done.get("files", {}), done.get("sizes", {}), done.get("summary")
+        plain = isinstance(files, dict) and isinstance(sizes, dict)
+        if not plain or done.get("fingerprint") != fingerprint_of(record, files, summary):
+            raise UserError(f"{path} is damaged: delete {self.folder} and run {self.command} again.")
+        return done
+
+    def _record(self) -> dict[str, Any]:
+        """Content of `options.json`; UserError if it is damaged."""
+        record = read_json(self.folder / "options.json")
+        if not (isinstance(record.get("options"), dict) and isinstance(record.get("upstream"), dict)):
+            raise UserError(f"{self.folder / 'options.json'} is damaged: delete {self.folder}.")
+        return record
 
     @property
     def started(self) -> bool:
@@ -102,12 +74,22 @@ class Stage:
 
     def options(self) -> dict[str, Any]:
         """The options that the stage was begun with, as plain data."""
-        return dict(read_json(self.folder / "options.json")["options"])
+        return dict(self._record()["options"])
+
+    def section(self, kind: type[Section], name: str) -> Section:
+        """One section of these options, typed; UserError if it is missing or damaged."""
+        section, path = self.options().get(name), self.folder / "options.json"
+        if not isinstance(section, dict):
+            raise UserError(f"{path} is damaged: it lacks the section {name}.")
+        return typed(kind, section, str(path))
 
     def seconds(self) -> float:
         """Wall-clock time spent in the stage, without that of processes which were killed."""
         path = self.folder / CLOCK
-        return float(read_json(path)["seconds"]) if path.exists() else 0.0
+        try:
+            return float(read_json(path)["seconds"]) if path.exists() else 0.0
+        except (UserError, KeyError, TypeError, ValueError):
+            return 0.0  # a damaged clock is no reason to stop
 
     def fingerprint(self) -> str:
         """Digest that names a finished stage's result: its options, what it was made from, and its files."""
@@ -134,7 +116,7 @@ class Stage:
             made_from = {"schema": SCHEMA, "options": dict(options), "upstream": upstream}
             is_new = not self.started
             if not is_new:
-                self._compare(read_json(self.folder / "options.json"), json.loads(json.dumps(made_from)))
+                self._compare(self._record(), json.loads(json.dumps(made_from)))
             else:
                 write_json(self.folder / "options.json", made_from | {"versions": versions()})
             take_back = self.record() if self.record else None
@@ -148,13 +130,18 @@ class Stage:
                         take_back()
                 raise
             finally:
-                write_json(self.folder / CLOCK, {"seconds": self.seconds() + time.monotonic() - begin})
+                with contextlib.suppress(OSError):  # a disk that is full: what raised that is to be heard of
+                    write_json(self.folder / CLOCK, {"seconds": self.seconds() + time.monotonic() - begin})
 
     def verify(self) -> None:
         """Raise UserError if a file of a finished stage is missing, or is not what it was when the stage finished."""
-        for name, digest in (self.done or {}).get("files", {}).items():
+        done = self.done or {}
+        files, sizes = done.get("files", {}), done.get("sizes", {})
+        for name, digest in files.items():
             path = self.folder / name
-            if not path.is_file() or file_digest(path) != digest:
+            there = Path(name).name == name and path.is_file()
+            # what has grown may be endless; stages of older versions have no sizes
+            if not there or path.stat().st_size != sizes.get(name, path.stat().st_size) or file_digest(path) != digest:
                 raise UserError(f"{path} is missing or damaged: delete {self.folder} and run {self.command} again.")
 
     def reopen(self) -> None:
@@ -163,11 +150,11 @@ class Stage:
 
     def finish(self, summary: Mapping[str, Any], artefacts: Sequence[str] = ()) -> None:
         """Mark the stage as finished; `artefacts` are the files that its fingerprint covers."""
-        record = read_json(self.folder / "options.json")
         digests = {name: file_digest(self.folder / name) for name in artefacts}
-        named = json.dumps([record["options"], record["upstream"], digests, dict(summary)], sort_keys=True)
-        fingerprint = hashlib.sha256(named.encode()).hexdigest()[:16]
-        write_json(self.folder / "done.json", {"fingerprint": fingerprint, "summary": dict(summary), "files": digests})
+        fingerprint = fingerprint_of(self._record(), digests, dict(summary))
+        sizes = {name: (self.folder / name).stat().st_size for name in artefacts}
+        done = {"fingerprint": fingerprint, "summary": dict(summary), "files": digests, "sizes": sizes}
+        write_json(self.folder / "done.json", done)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -180,8 +167,7 @@ class Stage:
             yield
 
     def _compare(self, recorded: dict[str, Any], asked: dict[str, Any]) -> None:
-        if recorded.get("schema") != SCHEMA:
-            raise UserError(f"{self.folder} was made by another version of this project: use a new --run.")
+        check_schema(recorded.get("schema"), self.folder)
         for name, fingerprint in asked["upstream"].items():
             if recorded["upstream"].get(name) != fingerprint:
                 raise UserError(
@@ -194,26 +180,6 @@ class Stage:
                 f"{self.folder} was made with {key} = {old}, and {new} is asked for: "
                 f"keep {old}, delete the folder to make it again, or use a new --run."
             )
-
-
-def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """The first place at which two nested options differ, if possible one that both have: its key and both values."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for name in sorted({*old, *new}, key=lambda name: (name not in old or name not in new, name)):
-            here = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
-            if here:
-                return here
-        return None
-    return None if old == new else (key, old, new)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that results depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
 
 
 class Run:
@@ -298,7 +264,7 @@ class Run:
         Returns what puts the options back that were kept before.
         """
         path = self.folder / "config.yaml"
-        before = path.read_text(encoding="utf-8") if path.exists() else None
+        before = read_text(path, MAX_BYTES) if path.exists() else None
         _write_text(path, write_yaml(self.config))
         return path.unlink if before is None else partial(_write_text, path, before)
 

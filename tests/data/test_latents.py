@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from worldmodels.config import VisionConfig
-from worldmodels.data.latents import FIELDS, Latents, encode, encode_rollouts
+from worldmodels.data.latents import FIELDS, FILES, Latents, encode, encode_rollouts
 from worldmodels.errors import UserError
 from worldmodels.runs import Run
 from worldmodels.vision import Posterior, VisionModel
@@ -57,7 +57,7 @@ class Broken(VisionModel):
 
 
 def test_latents_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match=r"encodes 3 of 3 frames to values that are not finite, first the 1\. of them"):
         encode(Broken(VisionConfig(latent_dim=2)), np.zeros((3, 64, 64, 3), np.uint8), torch.device("cpu"))
 
 
@@ -68,3 +68,32 @@ def test_encoding_does_not_depend_on_the_size_of_batches(monkeypatch: pytest.Mon
     monkeypatch.setattr("worldmodels.data.latents.BATCH", 3)
     parts, _ = encode(vision, frames, cpu)
     assert np.array_equal(whole, parts)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_latents_that_changed_are_refused(tiny_run: Run, tmp_path: Path, name: str) -> None:
+    run = Run(tmp_path / "run", tiny_run.config)
+    shutil.copytree(tiny_run.latents.folder, run.latents.folder)
+    run.latents.verify()
+    path = run.latents.folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    with pytest.raises(UserError, match="is missing or damaged"):
+        run.latents.verify()
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("mu", np.zeros((4, 5))),
+        ("mu", np.zeros(4, np.float32)),
+        ("starts", np.zeros(1, np.int64)),
+        ("starts", np.array([0, 3, 2], np.int64)),
+        ("starts", np.arange(1000)),
+        ("action", np.array([[object()]])),
+    ],
+)
+def test_arrays_of_another_kind_are_no_latents(tiny_run: Run, tmp_path: Path, name: str, array: np.ndarray) -> None:
+    shutil.copytree(tiny_run.latents.folder, tmp_path / "latents")
+    np.save(tmp_path / "latents" / f"{name}.npy", array, allow_pickle=True)
+    with pytest.raises(UserError, match=r"holds no readable latents|is damaged"):
+        Latents(tmp_path / "latents")

@@ -76,6 +76,12 @@ def test_a_box_game_gets_the_vector_as_it_is() -> None:
     assert np.array_equal(played(CAR, [0.25, 0.5, 0.75]), np.float32([0.25, 0.5, 0.75]))
 
 
+def test_scores_that_are_no_numbers_choose_nothing() -> None:
+    actions = squash_for(Discrete(3))(np.array([[0, np.nan, 1], [0, 2, 1]], np.float32))
+    assert not np.isfinite(actions[0]).all()  # which whoever plays refuses
+    assert actions[1].tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("space", [CAR, Discrete(3)])
 def test_an_action_that_is_not_finite_never_reaches_the_game(space: gym.Space, bad: float) -> None:

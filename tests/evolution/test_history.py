@@ -44,6 +44,26 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path, torn: int) -> None:
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"steps": 50', '"steps": 51'), ("0.1,", "0.2,"), ('"crc32"', '"crc33"'), ('sigma"', 'sigmb"')],
+)
+def test_a_changed_line_is_refused(tmp_path: Path, before: str, after: str) -> None:
+    path = written(tmp_path)
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(UserError, match="is damaged in line"):
+        read_history(tmp_path)
+
+
+def test_a_history_without_checksums_goes_on(tmp_path: Path) -> None:
+    old = json.dumps({name: value for name, value in generation(0).__dict__.items() if name != "rollouts"}) + "\n"
+    (tmp_path / "history.jsonl").write_text(old)
+    with History(tmp_path) as history:
+        history.append(generation(1))
+    assert read_history(tmp_path) == [generation(0), generation(1)]
+    assert (tmp_path / "history.jsonl").read_text().startswith(old)
+
+
 def test_an_unfinished_line_is_dropped_even_if_it_reads_well(tmp_path: Path) -> None:
     path = written(tmp_path)
     path.write_text(path.read_text() + json.dumps(generation(3).__dict__))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,11 @@ def test_the_file_of_a_vision_model_is_refused(tmp_path: Path) -> None:
     save_vision(tmp_path / "v", build_vision(VisionConfig(model="counter", latent_dim=Z)))
     with pytest.raises(UserError):
         load_memory(tmp_path / "v", HEADS)
+
+
+def test_options_that_ask_for_more_than_the_file_holds_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    config = MemoryConfig(hidden=4, mixtures=2)
+    save_memory(tmp_path / "m", MDNRNN(config, 3, 1))
+    for change in ({"hidden": 10**9}, {"mixtures": 10**9}):
+        with pytest.raises(UserError, match=r"is of another size: the tensor .* has the shape"):
+            load_memory(tmp_path / "m", replace(config, **change))

@@ -13,7 +13,7 @@ from worldmodels.errors import UserError
 from worldmodels.render.curves import controller_curves, game_curves, memory_curves, vision_curves
 from worldmodels.render.report import write_report
 from worldmodels.render.summary import duration
-from worldmodels.runs import Run
+from worldmodels.runs import Run, write_json
 
 GENERATIONS = [
     {"generation": 0, "fitness": [1.0, 2.0, 4.0, 3.0], "samples": 1, "steps": 40, "seconds": 60.0, "sigma": 0.1},
@@ -61,7 +61,8 @@ def full_run(run: Run) -> Run:
     write_lines(run.controller("real").folder / "history.jsonl", GENERATIONS)
     (run.controller("real").folder / "clock.json").write_text(json.dumps({"seconds": 125.0}))
     summary = {"baselines": {"no_change": 1.0, "no_memory": 1.4}, "validation": {"nll": 0.6}, "steps": 4000}
-    (run.memory.folder / "done.json").write_text(json.dumps({"summary": summary, "fingerprint": "x"}))
+    write_json(run.memory.folder / "options.json", {"options": {}, "upstream": {}})
+    run.memory.finish(summary)
     run.evaluation.folder.mkdir()
     (run.evaluation.folder / "scores.json").write_text(json.dumps({"rows": [ROW]}))
     videos = run.folder / "videos"

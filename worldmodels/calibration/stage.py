@@ -14,9 +14,9 @@ from worldmodels.calibration.policies import scripted_policies
 from worldmodels.calibration.prediction import prediction_errors
 from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.sheets import markdown, print_sheets
-from worldmodels.config import ControllerConfig
+from worldmodels.config import ControllerConfig, VisionConfig
 from worldmodels.data.latents import Latents
-from worldmodels.data.rollouts import EPISODES, Rollouts, split_episodes, spread
+from worldmodels.data.rollouts import rollouts_of, split_episodes, spread
 from worldmodels.errors import UserError
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
@@ -74,7 +74,7 @@ def check_dream(run: Run) -> None:
 
 def _calibration(run: Run) -> Calibration:
     options, dreamer = run.config.calibrate, blank_agent(run, ControllerConfig(inputs="z"))
-    latents, rollouts = Latents(run.latents.folder), Rollouts(run.rollouts.folder / EPISODES)
+    latents, rollouts = Latents(run.latents.folder), rollouts_of(run)
     held_out = _held_out(run, latents)
     ends, rewards = head_errors(dreamer.memory, latents, held_out, run.config.seed)
     errors = prediction_errors(dreamer.vision, dreamer.memory, latents, rollouts, held_out, run.config.seed)
@@ -96,7 +96,7 @@ def _calibration(run: Run) -> Calibration:
 
 def _held_out(run: Run, latents: Latents) -> np.ndarray:
     """Episodes that neither V nor M has learned from."""
-    fraction = run.vision.options()["vision"]["validation_fraction"]
+    fraction = run.vision.section(VisionConfig, "vision").validation_fraction
     return spread(split_episodes(len(latents), fraction)[1], HELD_OUT)
 
 

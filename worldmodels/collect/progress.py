@@ -22,6 +22,18 @@ class Goal(NamedTuple):
         return episodes >= self.episodes and frames >= self.frames
 
 
+class Sample(NamedTuple):
+    """What episodes are like: bytes on disk of a step, and steps of an episode."""
+
+    step_bytes: float
+    length: float
+
+    def needed(self, goal: Goal, episodes: int, frames: int) -> float:
+        """Bytes that are still to come, with so many episodes and frames there already."""
+        left = max((goal.episodes - episodes) * self.length, goal.frames - frames, 0)
+        return left * self.step_bytes
+
+
 class CollectionProgress:
     """Counts what there is, and keeps a bar's note up to date.
 
@@ -52,6 +64,12 @@ class CollectionProgress:
     def written(self) -> None:
         """Look again how large the data set is."""
         self._bytes = folder_bytes(self._path)
+
+    @property
+    def needed(self) -> float:
+        """Bytes that are still to come, if they are like those on disk."""
+        sample = Sample(self._bytes / self.frames, self.frames / self.episodes)
+        return sample.needed(self._goal, self.episodes, self.frames)
 
     def __str__(self) -> str:
         rate = (self.frames - self._before) / max(time.monotonic() - self._begin, 1e-9)

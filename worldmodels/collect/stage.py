@@ -1,25 +1,29 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lance
 
 from worldmodels.agent import Agent, agent_at
-from worldmodels.collect.jobs import describe_seeds, job_maker
+from worldmodels.collect.jobs import describe_seeds, job_maker, limited_task
 from worldmodels.collect.progress import Goal, collection_progress
+from worldmodels.collect.room import look
 from worldmodels.config import Config
+from worldmodels.data.copying import copy_rollouts
 from worldmodels.data.episode import Episode
 from worldmodels.data.rollouts import (
     EPISODES,
     FLUSH_ROWS,
     Rollouts,
     append_episodes,
-    copy_rollouts,
     summarise,
 )
+from worldmodels.disk import require_space
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.make import ENGINE_PROCESS, make_game
 from worldmodels.errors import UserError
@@ -61,12 +65,14 @@ def collect_rollouts(run: Run) -> None:
         goal = Goal(first + config.collect.episodes, frames + config.collect.frames)
         if stage.done is not None and goal.reached(*_counts(stage.summary())):
             return
-        game = make_game(config.task)
-        game.close()
-        squash: Squash = game.get_wrapper_attr("squash")
-        _check(config, squash, agent, before)
-        stage.reopen()
         path = stage.folder / EPISODES
+        with contextlib.closing(make_game(config.task)) as game:
+            squash: Squash = game.get_wrapper_attr("squash")
+            _check(config, squash, agent, before)
+            sample = None if _collected(path)[0] else look(game, limited_task(config).max_steps)
+        if sample is not None:
+            require_space(stage.folder, sample.needed(goal, first, frames), "The collection", config.compute)
+        stage.reopen()
         if before is not None and not path.exists():
             copy_rollouts(before.folder / EPISODES, path)
         waits = agent is None and game.metadata.get(ENGINE_PROCESS, False)
@@ -144,6 +150,8 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
     """Play and write episodes, numbered from `first`, until the goal is reached; `threads` at once in every worker."""
     config, path = run.config, run.rollouts.folder / EPISODES
     done, frames = _collected(path)
+    if done:  # what writes that failed have left behind
+        lance.dataset(str(path)).cleanup_old_versions(timedelta(0), delete_unverified=True)
     if goal.reached(done, frames):
         return
     # an agent's episodes are played in groups, which are the same whatever is missing
@@ -166,6 +174,7 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
                 append_episodes(path, waiting, progress.episodes - len(waiting))
                 waiting.clear()
                 progress.written()
+                require_space(path.parent, progress.needed, "The rest of the collection", config.compute)
             if progress.enough:
                 return
 

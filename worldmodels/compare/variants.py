@@ -5,11 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from worldmodels.config import Config, VisionConfig
 from worldmodels.errors import UserError
-from worldmodels.options import to_dict, typed
+from worldmodels.options import parse_yaml, to_dict, typed
 from worldmodels.vision.base import build_vision
 
 
@@ -65,5 +63,5 @@ def _pairs(pairs: Sequence[str], where: str) -> dict[str, object]:
         name, equals, value = pair.partition("=")
         if not equals or name == "model":
             raise UserError(f"{where}: write options as `NAME,option=value`.")
-        own[name.strip().replace("-", "_")] = yaml.safe_load(value)
+        own[name.strip().replace("-", "_")] = parse_yaml(value, f"{where}: {value}")
     return own

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodels.config import TaskConfig
-from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of, split_episodes
+from worldmodels.data.arrays import open_array
+from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of, split_episodes
 from worldmodels.envs.labelled import labelled_game
 from worldmodels.envs.state import Label
 from worldmodels.errors import UserError
@@ -44,17 +45,22 @@ class Labels:
     """
 
     def __init__(self, folder: Path, summary: dict, starts: NDArray[np.int64]) -> None:
-        self.labels = tuple(Label(*entry) for entry in summary["labels"])
-        self.objects = str(summary["objects"])
-        self.episodes = np.array(summary["episodes"], np.int64)
-        self.rows = rows_of(starts, self.episodes)
         try:
-            self.numbers: NDArray[np.float32] = np.load(folder / NUMBERS)
-            self._packed = np.load(folder / OBJECTS, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
+            self.labels = tuple(Label(*entry) for entry in summary["labels"])
+            self.objects = str(summary["objects"])
+            self.episodes = np.array(summary["episodes"], np.int64)
+            self.rows = rows_of(starts, self.episodes)
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise UserError(f"{folder} is damaged: it does not say what is labelled. Delete it.") from error
+        try:
+            numbers = open_array(folder / NUMBERS, np.float32, 2)
+            self._packed = open_array(folder / OBJECTS, np.uint8, 2)
+        except (OSError, ValueError) as error:
             raise UserError(f"{folder} holds no readable labels ({error}): delete it and label again.") from error
-        if not len(self.rows) == len(self.numbers) == len(self._packed):
+        wanted = [(len(self.rows), len(self.labels)), (len(self.rows), 64 * 64 // 8)]
+        if [numbers.shape, self._packed.shape] != wanted:
             raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and label again.")
+        self.numbers: NDArray[np.float32] = np.array(numbers)
 
     @property
     def names(self) -> list[str]:
@@ -143,7 +149,7 @@ def label_rollouts(run: Run) -> Labels | None:
 
     Raises UserError if an episode comes out otherwise than it was recorded.
     """
-    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    rollouts = rollouts_of(run)
     chosen = labelled_episodes(len(rollouts), run.config.vision.validation_fraction, run.config.measure.label_episodes)
     if (rollouts.seeds()[chosen] < 0).any():
         return None  # imported without the seeds

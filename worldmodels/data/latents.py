@@ -3,6 +3,7 @@
 Plain memory-mapped arrays, a row a step: sequences of any length are read without a copy of the whole in memory.
 """
 
+import math
 import os
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from worldmodels.config import VisionConfig
+from worldmodels.data.arrays import open_array
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import EPISODES, Rollouts
+from worldmodels.data.rollouts import Rollouts, rollouts_of
+from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
 from worldmodels.runs import Run, read_json, write_json
@@ -23,7 +26,15 @@ from worldmodels.vision.base import VisionModel
 CHUNK = 4096
 """Rows between two marks from which an interrupted encoding goes on."""
 BATCH = 128
-FIELDS = ("mu", "logvar", "action", "reward", "terminated")
+FIELDS: dict[str, tuple[type[np.generic], int]] = {
+    "mu": (np.float32, 2),
+    "logvar": (np.float32, 2),
+    "action": (np.float32, 2),
+    "reward": (np.float32, 1),
+    "terminated": (np.bool_, 1),
+}
+"""The arrays beside `starts`, with the types of their numbers and how many dimensions they have."""
+FILES = tuple(f"{name}.npy" for name in (*FIELDS, "starts"))
 
 
 class Latents:
@@ -40,13 +51,17 @@ class Latents:
     def __init__(self, folder: Path) -> None:
         try:
             self.mu, self.logvar, self.action, self.reward, self.terminated = (
-                open_memmap(folder / f"{name}.npy", mode="r") for name in FIELDS
+                open_array(folder / f"{name}.npy", *FIELDS[name]) for name in FIELDS
             )
-            self.starts: NDArray[np.int64] = np.array(open_memmap(folder / "starts.npy", mode="r"))
-        except (OSError, ValueError, EOFError) as error:
+            starts = open_array(folder / "starts.npy", np.int64, 1)
+            if len(starts) > len(self.mu) + 1:
+                raise ValueError("it has more episodes than steps")
+            self.starts: NDArray[np.int64] = np.array(starts)
+        except (OSError, ValueError) as error:
             raise UserError(f"{folder} holds no readable latents ({error}): delete it and encode again.") from error
         rows = {len(array) for array in (self.mu, self.logvar, self.action, self.reward, self.terminated)}
-        if rows != {int(self.starts[-1])} or self.mu.shape != self.logvar.shape:
+        ascend = len(self.starts) > 1 and self.starts[0] == 0 and (np.diff(self.starts) > 0).all()
+        if not ascend or rows != {int(self.starts[-1])} or self.mu.shape != self.logvar.shape:
             raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and encode again.")
 
     def __len__(self) -> int:
@@ -83,9 +98,12 @@ def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
     needs = [run.rollouts, run.vision]
     with stage.begin(run.made_from(), needs):
         if stage.done is None:
-            rollouts = Rollouts(run.rollouts.folder / EPISODES)
+            rollouts = rollouts_of(run)
+            if not (stage.folder / "progress.json").exists():
+                needed = latent_bytes(int(rollouts.starts[-1]), vision.latent_dim, rollouts.action_dim)
+                require_space(stage.folder, needed, "The encoding of the rollouts", run.config.compute)
             _encode(rollouts, vision, stage.folder, pick_device(run.config.compute))
-            stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, ["mu.npy", "starts.npy"])
+            stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, FILES)
             (stage.folder / "progress.json").unlink()
     return Latents(stage.folder)
 
@@ -95,7 +113,7 @@ def _encode(rollouts: Rollouts, vision: VisionModel, folder: Path, device: torch
     arrays = _open(folder, rows, vision.config, rollouts.action_dim)
     np.save(folder / "starts.npy", rollouts.starts)
     progress = folder / "progress.json"
-    done = int(read_json(progress)["rows"]) if progress.exists() else 0
+    done = _encoded(progress, rows)
     vision = vision.to(device)
     with progress_bar("Encoding", rows, "frames", done) as bar:
         for chunk, frames in prefetch(rollouts.frames, rollouts.chunks(CHUNK, done)):
@@ -103,25 +121,49 @@ def _encode(rollouts: Rollouts, vision: VisionModel, folder: Path, device: torch
             for name, column in rollouts.steps(chunk).items():
                 arrays[name][chunk] = column
             for array in arrays.values():
-                array.flush()
+                array.flush()  # type: ignore[attr-defined]  # mapped, because no rollouts are empty
             write_json(progress, {"rows": chunk.stop})
             bar.advance(len(frames))
 
 
-def _open(folder: Path, rows: int, config: VisionConfig, action_dim: int) -> dict[str, np.memmap]:
-    """The arrays to fill: new ones, or those of an interrupted encoding."""
-    shapes = {
-        "mu": ((rows, config.latent_dim), np.float32),
-        "logvar": ((rows, config.latent_dim), np.float32),
-        "action": ((rows, action_dim), np.float32),
-        "reward": ((rows,), np.float32),
-        "terminated": ((rows,), np.bool_),
+def _encoded(progress: Path, rows: int) -> int:
+    """Rows that an interrupted encoding has written."""
+    done = read_json(progress).get("rows") if progress.exists() else 0
+    if not isinstance(done, int) or not 0 <= done <= rows:
+        raise UserError(f"{progress} is damaged: delete {progress.parent} and encode again.")
+    return done
+
+
+def _shapes(rows: int, latent_dim: int, action_dim: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "mu": (rows, latent_dim),
+        "logvar": (rows, latent_dim),
+        "action": (rows, action_dim),
+        "reward": (rows,),
+        "terminated": (rows,),
     }
+
+
+def latent_bytes(rows: int, latent_dim: int, action_dim: int) -> int:
+    """What the arrays of so many rows take on disk."""
+    shapes = _shapes(rows, latent_dim, action_dim)
+    return sum(math.prod(shape) * np.dtype(FIELDS[name][0]).itemsize for name, shape in shapes.items())
+
+
+def _open(folder: Path, rows: int, config: VisionConfig, action_dim: int) -> dict[str, NDArray]:
+    """The arrays to fill: new ones, or those of an interrupted encoding."""
+    shapes = _shapes(rows, config.latent_dim, action_dim)
+    arrays: dict[str, NDArray] = {}
     if (folder / "progress.json").exists():
-        return {name: open_memmap(folder / f"{name}.npy", mode="r+") for name in shapes}
-    arrays = {}
-    for name, (shape, dtype) in shapes.items():
-        path = folder / f"{name}.npy"
+        try:
+            arrays = {name: open_array(folder / f"{name}.npy", *FIELDS[name], "r+") for name in shapes}
+        except ValueError as error:
+            raise UserError(f"{folder} holds no readable latents ({error}): delete it and encode again.") from error
+        if any(arrays[name].shape != shape for name, shape in shapes.items()):
+            raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and encode again.")
+        return arrays
+    for name, shape in shapes.items():
+        path, dtype = folder / f"{name}.npy", FIELDS[name][0]
         arrays[name] = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         # take the space now: on a full disk, a write to mapped memory ends in a signal
         with path.open("rb+") as file:
@@ -139,8 +181,10 @@ def encode(
         posterior = vision.encode(batch.to(device))
         parts.append(torch.stack([posterior.mu, posterior.logvar]).cpu())
     mu, logvar = torch.cat(parts, 1).numpy()
-    if not (np.isfinite(mu).all() and np.isfinite(logvar).all()):
+    finite = np.isfinite(mu).all(1) & np.isfinite(logvar).all(1)
+    if not finite.all():
         raise UserError(
-            "V encodes frames to values that are not finite: train it again with a lower vision.learning_rate."
+            f"V encodes {(~finite).sum()} of {len(frames)} frames to values that are not finite, first the "
+            f"{int(finite.argmin()) + 1}. of them: train it again with a lower vision.learning_rate."
         )
     return mu, logvar

@@ -4,9 +4,9 @@ Row t of an episode holds the frame the agent saw, the action it took, the rewar
 episode ended with it. The frame after the last action is not kept (some games have none).
 """
 
+import contextlib
 import dataclasses
-import os
-import shutil
+import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ from worldmodels.data.planes import FrameDecompressor
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
+from worldmodels.runs import Run
 
 # Lance warns at every fork; the only ones here are of programs that Ray starts, which never touch Lance.
 warnings.filterwarnings("ignore", "lance is not fork-safe", UserWarning)
@@ -30,6 +31,8 @@ EPISODES = "episodes.lance"
 """Name of the data set in a stage's folder."""
 FLUSH_ROWS = 8192
 """Episodes are written together once they have so many steps."""
+COLUMNS = ["episode", "step", "seed", "action", "reward", "terminated", "truncated"]
+"""All columns but the frames, each of which carries a checksum of its own."""
 Rows = NDArray[np.integer]
 
 
@@ -83,24 +86,61 @@ class Rollouts:
 
     Appending is atomic: a batch of episodes is in the data set whole or not at all. Opening checks the columns.
 
+    Args:
+        path: the data set.
+        digest: what `digest` gave when it was finished, if that is known.
+        cache: megabytes that Lance may keep of what it knows about where rows are; its own limit is 1 GiB.
+
     Raises:
-        UserError: the folder holds no data set, or one with other columns.
+        UserError: the folder holds no data set, one with other columns, or other numbers than the digest says.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, digest: str | None = None, cache: int = 64) -> None:
         self.path = path
-        try:
-            self.data = lance.dataset(str(path))
-        except (ValueError, OSError) as error:
-            raise UserError(f"{path} holds no rollouts that can be read: collect them again.") from error
-        self._check_columns()
-        index = self.data.to_table(columns=["episode", "step"])
-        episode, step = index["episode"].to_numpy(), index["step"].to_numpy()
+        if not all(file.is_file() or file.is_dir() for file in path.rglob("*")):
+            raise UserError(f"{path} is damaged: not all in it are files. Collect the rollouts again.")
+        with self._reading():
+            # without indices there is nothing for Lance's other cache to hold
+            self.data = lance.dataset(str(path), metadata_cache_size_bytes=cache * 2**20, index_cache_size_bytes=0)
+            self._check_columns()
+            self._check_files()
+            index = self.data.to_table(columns=["episode", "step"])
+            episode, step = (_numbers(index[name]) for name in ("episode", "step"))
+        if digest not in (None, self.digest()):
+            raise UserError(f"{self.path} is damaged: its numbers are not those collected. Collect them again.")
         starts = np.flatnonzero(step == 0)
         self.starts = np.append(starts, len(step)).astype(np.int64)
         whole = np.array_equal(episode[starts], np.arange(len(starts))) and len(starts) > 0
         if not whole or not np.array_equal(step, np.arange(len(step)) - np.repeat(starts, self.lengths)):
             raise UserError(f"{self.path} is damaged: its episodes are not complete and in order. Collect them again.")
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Within, whatever Lance raises for a damaged data set becomes a UserError."""
+        try:
+            yield
+        except (UserError, MemoryError):
+            raise
+        except BaseException as error:  # a panic of Lance's is no Exception
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise UserError(f"{self.path} holds no rollouts that can be read: collect them again.") from error
+
+    def _check_files(self) -> None:
+        """Raise UserError if the data set says that some of its data are elsewhere."""
+        files = [file for fragment in self.data.get_fragments() for file in fragment.data_files()]
+        if any(Path(file.path).name != file.path or file.base_id is not None for file in files):
+            raise UserError(f"{self.path} refers to files that are not in it: it is not read.")
+
+    def digest(self) -> str:
+        """SHA-256 of all columns but the frames, however they are cut into files."""
+        digests = [hashlib.sha256() for _ in COLUMNS]
+        with self._reading():
+            for batch in self.data.to_batches(columns=COLUMNS, batch_size=FLUSH_ROWS):
+                for digest, column in zip(digests, batch.columns, strict=True):
+                    flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+                    digest.update(np.ascontiguousarray(_numbers(flat)).data)
+        return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()[:16]
 
     def _check_columns(self) -> None:
         names = self.data.schema.names
@@ -126,13 +166,14 @@ class Rollouts:
 
     def frames(self, rows: Rows | slice) -> NDArray[np.uint8]:
         """Frames (N, 64, 64, 3) uint8 of rows in the given order; UserError if one is damaged."""
-        if isinstance(rows, slice):
-            table = self.data.to_table(columns=["planes"], offset=rows.start, limit=rows.stop - rows.start)
-        else:
-            # Lance wants ascending distinct rows for its fastest path; the order asked for is restored after
-            unique, inverse = np.unique(rows, return_inverse=True)
-            table = self.data.take(unique, columns=["planes"]).take(pa.array(inverse))
-        return self._decode(table["planes"])
+        with self._reading():
+            if isinstance(rows, slice):
+                table = self.data.to_table(columns=["planes"], offset=rows.start, limit=rows.stop - rows.start)
+            else:
+                # Lance wants ascending distinct rows for its fastest path; the order asked for is restored after
+                unique, inverse = np.unique(rows, return_inverse=True)
+                table = self.data.take(unique, columns=["planes"]).take(pa.array(inverse))
+            return self._decode(table["planes"])
 
     def _decode(self, blobs: pa.ChunkedArray) -> NDArray[np.uint8]:
         decompressor = FrameDecompressor()
@@ -140,24 +181,27 @@ class Rollouts:
         try:
             for frame, blob in zip(frames, blobs, strict=True):
                 decompressor.into(frame, blob.as_buffer())
-        except (zstandard.ZstdError, ValueError) as error:
+        except (zstandard.ZstdError, ValueError, AttributeError) as error:  # the last of a frame that is missing
             raise UserError(f"{self.path} holds a damaged frame ({error}): collect the rollouts again.") from error
         return frames
 
     def steps(self, rows: slice) -> dict[str, np.ndarray]:
         """Columns `action` (N, A), `reward` and `terminated` (N,) of consecutive rows."""
         names = ["action", "reward", "terminated"]
-        table = self.data.to_table(columns=names, offset=rows.start, limit=rows.stop - rows.start)
-        actions = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, self.action_dim)
-        return {"action": actions, "reward": table["reward"].to_numpy(), "terminated": table["terminated"].to_numpy()}
+        with self._reading():
+            table = self.data.to_table(columns=names, offset=rows.start, limit=rows.stop - rows.start)
+            actions = _numbers(table["action"].combine_chunks().flatten()).reshape(-1, self.action_dim)
+            return {"action": actions, **{name: _numbers(table[name]) for name in names[1:]}}
 
     def seeds(self) -> NDArray[np.int64]:
         """The seed of each episode, (E,); -1 where it is not known."""
-        return self.data.take(self.starts[:-1], columns=["seed"])["seed"].to_numpy()
+        with self._reading():
+            return _numbers(self.data.take(self.starts[:-1], columns=["seed"])["seed"])
 
     def episode_returns(self) -> NDArray[np.float64]:
         """Sum of rewards of each episode, (E,)."""
-        rewards = self.data.to_table(columns=["reward"])["reward"].to_numpy()
+        with self._reading():
+            rewards = _numbers(self.data.to_table(columns=["reward"])["reward"])
         return np.add.reduceat(rewards.astype(np.float64), self.starts[:-1])
 
     def chunks(self, size: int, first: int = 0) -> Iterator[slice]:
@@ -171,6 +215,19 @@ class Rollouts:
         Raises UserError if there are fewer than two episodes.
         """
         return split_episodes(len(self), validation_fraction)
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> NDArray:
+    """A column's values; ValueError if some are missing."""
+    if column.null_count:
+        raise ValueError("values are missing")
+    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+
+
+def rollouts_of(run: Run) -> Rollouts:
+    """A run's finished rollouts; UserError if they are unfinished or not what they were when they were finished."""
+    digest = run.rollouts.summary().get("digest")
+    return Rollouts(run.rollouts.folder / EPISODES, digest, run.config.compute.cache)
 
 
 def split_episodes(count: int, validation_fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -195,24 +252,6 @@ def append_episodes(path: Path, episodes: Sequence[Episode], first: int) -> None
     lance.write_dataset(table, str(path), mode="append" if first else "create", schema=table.schema)
 
 
-def copy_rollouts(source: Path, target: Path) -> None:
-    """A data set to append to that begins with all that another one holds; they share their files where the disk can.
-
-    That is safe because Lance never changes a file that it has written. Atomic.
-    """
-    unfinished = target.with_name(f"copying-{target.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(source, unfinished, copy_function=_link)
-    os.replace(unfinished, target)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
 def rows_of(starts: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[np.int64]:
     """All row numbers of the given episodes."""
     return np.concatenate([np.arange(starts[e], starts[e + 1]) for e in episodes])
@@ -225,4 +264,5 @@ def summarise(rollouts: Rollouts, squash: Squash) -> dict[str, object]:
         "frames": int(rollouts.starts[-1]),
         "mean_return": float(rollouts.episode_returns().mean()),
         "squash": dataclasses.asdict(squash),
+        "digest": rollouts.digest(),
     }

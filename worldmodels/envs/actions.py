@@ -72,6 +72,7 @@ class Squash:
             best = scores[:, first : first + size].argmax(1)
             actions[np.arange(len(scores)), first + best] = 1
             first += size
+        actions[np.isnan(scores)] = np.nan  # no choice: whoever plays has to be told
         return actions
 
 

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from worldmodels.agent import CONTROLLER, Agent, load_parameters
 from worldmodels.config import ControllerConfig
 from worldmodels.metrics import say
-from worldmodels.options import typed
 from worldmodels.previous import previous_run
 from worldmodels.runs import Run
 
@@ -22,7 +21,7 @@ def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:
     stage = before.controller(name)
     if stage.started:
         stage.summary()
-        kept = typed(ControllerConfig, stage.options()["controller"], str(stage.folder))
+        kept = stage.section(ControllerConfig, "controller")
         parameters = load_parameters(stage.folder / CONTROLLER)
         if len(parameters) == agent.form.parameters and _sees(kept) == _sees(agent.config):
             return parameters

@@ -4,14 +4,16 @@ import json
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from worldmodels.errors import UserError
+from worldmodels.files import whole_lines
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Generation:
 
 
 _GENERATION = TypeAdapter(Generation)
+_FIELDS = {field.name for field in fields(Generation)}
 
 
 def checksum(candidates: NDArray[np.float32]) -> int:
@@ -61,16 +64,15 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "history.jsonl"
-        self.generations = read_history(folder)
-        whole = "".join(json.dumps(asdict(entry)) + "\n" for entry in self.generations)
+        self.generations, length = _read(self.path)
         self._file = self.path.open("r+" if self.path.exists() else "w+")
-        if self._file.read() != whole:
-            self._file.truncate(len(whole.encode()))
+        self._file.truncate(length)
         self._file.seek(0, os.SEEK_END)
 
     def append(self, entry: Generation) -> None:
         """Add a generation; it is on disk when this returns."""
-        self._file.write(json.dumps(asdict(entry)) + "\n")
+        content = asdict(entry)
+        self._file.write(json.dumps(content | {"crc32": _crc32(content)}) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
         self.generations.append(entry)
@@ -84,18 +86,34 @@ class History:
 
 def read_history(folder: Path) -> list[Generation]:
     """The generations of a controller's folder; UserError if the file is damaged before its last line."""
-    path = folder / "history.jsonl"
-    lines = path.read_text("utf-8", "replace").split("\n") if path.exists() else [""]
-    generations = []
-    for number, line in enumerate(lines[:-1]):  # what follows the last line feed is empty, or torn
+    return _read(folder / "history.jsonl")[0]
+
+
+def _read(path: Path) -> tuple[list[Generation], int]:
+    """The generations, and of how many bytes they are."""
+    generations, length = list[Generation](), 0
+    for number, line in enumerate(whole_lines(path)):
         try:
-            entry = _GENERATION.validate_python(json.loads(line))
+            generations.append(_generation(json.loads(line)))
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path} is damaged in line {number + 1}: delete the folder to evolve again.") from error
-        if entry.generation != number:
+        if generations[-1].generation != number:
             raise UserError(f"{path} lacks generation {number}: delete the folder to evolve again.")
-        generations.append(entry)
-    return generations
+        length += len(line.encode()) + 1
+    return generations, length
+
+
+def _generation(content: Any) -> Generation:
+    """A line's generation; ValueError if its checksum (which old histories lack) is not that of its content."""
+    entry = _GENERATION.validate_python(content)
+    if content.pop("crc32", None) not in (None, _crc32(content)) or content.keys() - _FIELDS:
+        raise ValueError("it is not what was written")
+    return entry
+
+
+def _crc32(content: dict[str, Any]) -> int:
+    """CRC-32 of all of a line that does not depend on the clock."""
+    return zlib.crc32(json.dumps({**content, "seconds": None}, sort_keys=True).encode())
 
 
 def stale_validations(generations: Sequence[Generation]) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from worldmodels.agent import CONTROLLER, blank_agent
 from worldmodels.config import ControllerConfig
+from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.fitness import Fitness, Worlds
@@ -24,6 +25,9 @@ from worldmodels.previous import begun_from
 from worldmodels.runs import Run, Stage
 from worldmodels.seeds import torch_seed, training_seeds, validation_seeds
 from worldmodels.tensors import save_tensors
+
+NUMBER_BYTES = 24
+"""A number in a line of `history.jsonl`."""
 
 
 def train_controller(run: Run, name: str) -> None:
@@ -139,6 +143,8 @@ class Evolution:
 
     def _generation(self, fitness: Fitness, log: MetricsLog, bar: Bar) -> Generation:
         config, number, begin = self.config, self.optimizer.generation, time.perf_counter()
+        left = (config.generations - number) * (config.population + config.validation_episodes) * NUMBER_BYTES
+        require_space(self.stage.folder, left, f"C ({self.name})", self.worlds.compute)
         candidates, rollouts = self.optimizer.ask(), self.rollouts.at(number)
         seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
         outcomes = fitness.evaluate(candidates, seeds, config.world, Cuts(config.patience, config.max_steps))

@@ -19,7 +19,7 @@ from worldmodels.render.curves import game_curves
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
-from worldmodels.tensors import load_tensors, load_weights, save_tensors
+from worldmodels.tensors import load_tensors, load_weights, resuming, save_tensors
 from worldmodels.vision.adversarial import seeded
 from worldmodels.vision.diversity import diversity
 from worldmodels.vision.signs import Remedies, new_signs
@@ -101,8 +101,9 @@ class _Training:
             tensors, metadata = load_tensors(path)
             weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
             load_weights(self.gan, weights, path)
-            self.gan.load_training_state({name: tensor.to(self.device) for name, tensor in tensors.items()})
-            self.iteration = int(metadata["iteration"])
+            with resuming(path):
+                self.gan.load_training_state({name: tensor.to(self.device) for name, tensor in tensors.items()})
+                self.iteration = int(metadata["iteration"])
 
     def run(self) -> None:
         """All iterations that are left."""

@@ -13,7 +13,7 @@ from worldmodels.calibration.prediction import prediction_errors
 from worldmodels.calibration.stage import HELD_OUT
 from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import Latents, encode
-from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
+from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.errors import UserError
 from worldmodels.measure.distances import kernel_distance, precision_recall
 from worldmodels.measure.features import STATEMENT, Features
@@ -70,7 +70,7 @@ class _Measuring:
 
     def __init__(self, run: Run, vision: VisionModel, labels: Labels | None) -> None:
         self.run, self.labels, self.options = run, labels, run.config.measure
-        self.rollouts = Rollouts(run.rollouts.folder / EPISODES)
+        self.rollouts = rollouts_of(run)
         self.device = pick_device(run.config.compute)
         self.vision = vision.to(self.device)
         self.training, self.validation = split_of(run, self.rollouts)

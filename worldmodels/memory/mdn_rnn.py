@@ -1,5 +1,6 @@
 """The paper's MDN-RNN (appendix A.2): p(z' | a, z, h) by an LSTM and a mixture for each latent dimension."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,9 +170,34 @@ def load_memory(path: Path, config: MemoryConfig) -> MDNRNN:
     levels = metadata.get("levels")
     if levels is not None and not (isinstance(levels, int) and 1 < levels <= MAX_SIZE):
         raise UserError(f"{path} does not hold an M: it speaks of codes of {levels} values.")
+    _check_sizes(tensors, config, latent_dim, action_dim, levels, path)
     model = MDNRNN(config, latent_dim, action_dim, levels)
     load_weights(model, tensors | {ZERO_BIAS: model.state_dict()[ZERO_BIAS]}, path)
     return model.eval()
+
+
+def _check_sizes(
+    tensors: Mapping[str, Tensor],
+    config: MemoryConfig,
+    latent_dim: int,
+    action_dim: int,
+    levels: int | None,
+    path: Path,
+) -> None:
+    """Raise UserError if the weights are not of the sizes that the options say, before memory is taken for these."""
+    heads = config.reward_head + config.done_head
+    shapes = {
+        "lstm.weight_ih_l0": (4 * config.hidden, latent_dim + action_dim + config.restart_input),
+        "lstm.weight_hh_l0": (4 * config.hidden, config.hidden),
+        "head.weight": (head_for(latent_dim, config.mixtures, levels).width + heads, config.hidden),
+    }
+    for name, shape in shapes.items():
+        if name in tensors and tuple(tensors[name].shape) != shape:
+            raise UserError(
+                f"{path} is of another size: the tensor {name} has the shape {tuple(tensors[name].shape)}, not {shape}."
+            )
+    if missing := shapes.keys() - tensors.keys():
+        raise UserError(f"{path} is of another model: the tensor {min(missing)} is missing.")
 
 
 MAX_SIZE = 4096

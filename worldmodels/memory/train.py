@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from operator import methodcaller
 
 import numpy as np
@@ -9,29 +10,32 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodels.codes import nearest_code
-from worldmodels.config import MemoryConfig
+from worldmodels.config import MemoryConfig, VisionConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import split_episodes, spread
+from worldmodels.disk import require_space, training_bytes
 from worldmodels.errors import UserError
 from worldmodels.memory.baselines import no_change_code_nll, no_change_nll, no_memory_code_nll, no_memory_nll
-from worldmodels.memory.heads import CodeHead, Head
+from worldmodels.memory.heads import CodeHead, GaussianHead, Head
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State, load_memory, save_memory
+from worldmodels.memory.mixture import Mixture
 from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
+from worldmodels.memory.signs import collapse_sentence, dead_dimensions, dead_sentence
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
-from worldmodels.options import identity, typed
+from worldmodels.options import identity
 from worldmodels.previous import begun_from, check_alike, previous_run
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
-from worldmodels.tensors import load_optimizer, load_tensors, load_weights, optimizer_tensors, save_tensors
+from worldmodels.tensors import load_optimizer, load_tensors, load_weights, optimizer_tensors, resuming, save_tensors
 from worldmodels.vision.train import mean_metrics, trained_vision
 
 WEIGHTS = "memory.safetensors"
 STARTS = "starts.safetensors"
 RESUME = "resume.safetensors"
-BASELINE_ROWS = 10_000
+BASELINE_ROWS = SIGN_ROWS = 10_000
 VALIDATION_BATCH = 16
 SIZES = ("hidden", "mixtures", "reward_head", "done_head", "restart_input")
 """Options that decide what weights M has."""
@@ -57,7 +61,7 @@ def train_memory(run: Run) -> None:
         which |= begun_from(run, methodcaller("member", number))
         with stage.begin(run.made_from(memory=identity(config), **which), [run.latents]):
             if stage.done is None:
-                fraction = run.vision.options()["vision"]["validation_fraction"]
+                fraction = run.vision.section(VisionConfig, "vision").validation_fraction
                 _Training(run, number, latents, vision.levels, *split_episodes(len(latents), fraction)).run()
 
 
@@ -74,7 +78,7 @@ class _Training:
         validation: NDArray[np.int64],
     ) -> None:
         self.stage, self.config, self.latents = run.member(member), run.config.memory, latents
-        config, self.seed = self.config, run.config.seed
+        config, self.seed, self.compute = self.config, run.config.seed, run.config.compute
         self.own_seed = torch_seed(self.seed, "memory/member", member) if member else self.seed
         self.training, self.validation = training, spread(validation, config.validation_episodes)
         self.device = pick_device(run.config.compute)
@@ -101,9 +105,13 @@ class _Training:
         tensors = {name: tensor.to(self.device) for name, tensor in tensors.items()}
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         load_weights(self.model, weights, path)
-        load_optimizer(self.optimizer, tensors)
-        self.state = State(tensors["state.h"], tensors["state.c"])
-        self.step, self.best = int(metadata["step"]), float(metadata["best"])
+        with resuming(path):
+            load_optimizer(self.optimizer, tensors)
+            state = State(tensors["state.h"], tensors["state.c"])
+            if any(one.shape != other.shape for one, other in zip(state, self.state, strict=True)):
+                raise ValueError("its state is of another size")
+            self.state = state
+            self.step, self.best = int(metadata["step"]), float(metadata["best"])
 
     def run(self) -> None:
         """All steps that are left."""
@@ -115,6 +123,7 @@ class _Training:
             MetricsLog(self.stage.folder, self.step) as log,
             progress_bar(self.stage.label, total * frames, "steps", self.step * frames) as bar,
         ):
+            require_space(self.stage.folder, self._bytes(), self.stage.label, self.compute)
             for (step, piece), batch in prefetch(self._read, planned):
                 self.step = step
                 metrics = self._learn(piece, batch)
@@ -127,6 +136,11 @@ class _Training:
                 if self.step % config.validate_every == 0 or self.step == total:
                     self._validate(log, bar)
             self._finish(bar)
+
+    def _bytes(self) -> int:
+        """What its files take on disk, an estimate; the starts are of two kinds, with four tensors each."""
+        starts = 4 * self.config.start_states * 4 * (self.latents.latent_dim + self.config.hidden)
+        return training_bytes(self.model) + starts
 
     def _read(self, planned: tuple[int, Pieces]) -> Sequences:
         step, pieces = planned
@@ -158,6 +172,7 @@ class _Training:
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure on held-out episodes, keep the best weights, and save the state to resume from."""
+        require_space(self.stage.folder, self._bytes(), self.stage.label, self.compute)
         values = validate_memory(self.model, self.latents, self.validation, self.seed)
         self._check(values["loss"])
         log.write(self.step, **{f"validation/{name}": value for name, value in values.items()})
@@ -179,9 +194,23 @@ class _Training:
         _, metadata = load_tensors(self.stage.folder / WEIGHTS)
         baselines = baseline_nll(self.latents, self.training, self.validation, model.output, self.seed)
         bar.say(verdict(metadata["validation"]["nll"], baselines))
+        for sentence in filter(None, self._signs(model)):
+            bar.say(sentence)
         summary = {"steps": self.config.steps, "baselines": baselines, **metadata}
         self.stage.finish(summary, artefacts=[WEIGHTS, STARTS])
         (self.stage.folder / RESUME).unlink(missing_ok=True)
+
+    @torch.inference_mode()
+    def _signs(self, model: MDNRNN) -> Iterator[str | None]:
+        """What has gone wrong without any loss saying so."""
+        rows = stream(self.seed, "memory/signs").choice(len(self.latents.mu), min(SIGN_ROWS, len(self.latents.mu)))
+        dead = dead_dimensions(self.latents.mu[rows], self.latents.logvar[rows])
+        yield dead_sentence(dead, self.latents.latent_dim)
+        if isinstance(model.output, GaussianHead):
+            group = self.validation[:VALIDATION_BATCH]
+            batch = Sequences(*(tensor.to(self.device) for tensor in whole_episodes(self.latents, group, self.seed)))
+            prediction, _ = model(batch.z[:, :-1], batch.action, batch.restart, model.initial_state(len(group)))
+            yield collapse_sentence(Mixture(*(part[batch.has_next] for part in prediction.mixture)))
 
 
 def verdict(nll: float, baselines: dict[str, float]) -> str:
@@ -263,5 +292,4 @@ def trained_member(run: Run, number: int) -> tuple[MDNRNN, Starts]:
     stage = run.member(number)
     stage.summary()
     path = stage.folder / WEIGHTS
-    config = typed(MemoryConfig, stage.options()["memory"], str(path))
-    return load_memory(path, config), load_starts(stage.folder / STARTS)
+    return load_memory(path, stage.section(MemoryConfig, "memory")), load_starts(stage.folder / STARTS)

@@ -14,7 +14,7 @@ from worldmodels.agent import Agent, agent_of_run, blank_agent
 from worldmodels.config import ControllerConfig
 from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import encode
-from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
+from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.errors import UserError
 from worldmodels.measure.attributes import Attribute, find_attribute
 from worldmodels.metrics import say
@@ -90,7 +90,7 @@ def _can_dream(run: Run, name: str, config: ControllerConfig) -> bool:
 
 def _find(run: Run, vision: VisionModel, labels: Labels, names: Sequence[str]) -> Iterator[Attribute]:
     """The attributes that the labelled training frames make; those that hardly vary are named and left out."""
-    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    rollouts = rollouts_of(run)
     training, _ = split_of(run, rollouts)
     rows = rows_of(rollouts.starts, np.intersect1d(training, labels.episodes))
     rows = np.sort(stream(run.config.seed, "edits/frames").choice(rows, min(FRAMES, len(rows)), replace=False))
@@ -109,7 +109,7 @@ def _show(
     run: Run, folder: Path, vision: VisionModel, attribute: Attribute, labels: Labels, alpha: float
 ) -> dict[str, Any]:
     """The strip of held-out frames, and what is to be said of it."""
-    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    rollouts = rollouts_of(run)
     _, validation = split_of(run, rollouts)
     rows = rows_of(rollouts.starts, np.intersect1d(validation, labels.episodes))
     values = labels.of(rows)[:, labels.names.index(attribute.label.name)]

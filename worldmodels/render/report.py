@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.evaluate import read_scores
 from worldmodels.metrics import read_metrics, say
@@ -32,6 +33,8 @@ from worldmodels.runs import Run, atomic
 from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
+PICTURE_BYTES = 5e6
+"""What the report's own pictures take; the videos are copied."""
 KINDS = {
     "real": "in the real game: what it sees, what V keeps of it, and what M had expected a step before",
     "dream": "dreaming: V's pictures of what M imagines, with the rewards that M predicts",
@@ -49,6 +52,8 @@ def write_report(run: Run) -> None:
     if not run.folder.is_dir():
         raise UserError(f"There is no run {run.folder} to report on.")
     folder = run.folder / "report"
+    videos = sum(file.stat().st_size for file in (run.folder / VIDEOS).glob("*"))
+    require_space(folder, videos + PICTURE_BYTES, "The report", run.config.compute)
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
     shown = (_scores(run, folder), iteration_blocks(run), _videos(run, folder), _learning(run, folder))

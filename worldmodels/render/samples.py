@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from worldmodels.data.latents import encode
-from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
+from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.errors import UserError
 from worldmodels.measure.fitted import fitted_samples
 from worldmodels.metrics import say
@@ -72,7 +72,7 @@ def _write(path: Path, picture: Frames, scale: int) -> None:
 
 def _known(run: Run, vision: VisionModel) -> Known:
     """Held-out frames and latents of the run's V."""
-    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    rollouts = rollouts_of(run)
     training, validation = split_of(run, rollouts)
     rows = rows_of(rollouts.starts, validation)
     frames = rollouts.frames(rows[np.linspace(0, len(rows) - 1, SHOWN + 2).astype(int)[1:-1]])

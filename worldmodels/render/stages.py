@@ -5,6 +5,7 @@ from pathlib import Path
 
 from worldmodels.agent import Agent, agent_of_run, load_agent
 from worldmodels.config import ComputeConfig, RenderConfig
+from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.metrics import say
 from worldmodels.render.dreams import dream_video
@@ -14,6 +15,10 @@ from worldmodels.render.uncertainty import uncertainty_figure
 from worldmodels.runs import Run
 
 VIDEOS = "videos"
+REAL_PANELS = 4
+"""Pictures beside each other in a video of the game, at most."""
+PIXEL_BYTES = 0.03
+"""What a pixel of a frame takes in an MP4, and again in its GIF: half more than in those of CarRacing's demo."""
 
 
 def render_real(run: Run, name: str, checkpoint: Path | None = None) -> None:
@@ -22,6 +27,7 @@ def render_real(run: Run, name: str, checkpoint: Path | None = None) -> None:
     Writes `videos/real-NAME.mp4`. Raises UserError if the controller is not finished.
     """
     name, agent = _cast(run, name, checkpoint)
+    require_space(run.folder / VIDEOS, _bytes(agent, run.config.render, REAL_PANELS), "The video", run.config.compute)
     film_real(agent, videos_of(run), name, run.config.render, run.config.compute, run.config.evaluate.stock)
 
 
@@ -32,7 +38,15 @@ def render_dream(run: Run, name: str, checkpoint: Path | None = None) -> None:
     `videos/uncertainty-NAME.png`. Raises UserError if the controller is not finished.
     """
     name, agent = _cast(run, name, checkpoint)
+    options = run.config.render
+    panels = options.dreams + ACROSS * len(options.temperatures) + REAL_PANELS
+    require_space(run.folder / VIDEOS, _bytes(agent, options, panels), "The videos", run.config.compute)
     film_dreams(agent, videos_of(run), name, run.config.render, run.config.compute, run.config.evaluate.stock)
+
+
+def _bytes(agent: Agent, options: RenderConfig, panels: int) -> float:
+    """What videos with so many pictures of 64x64 beside each other take on disk, an estimate."""
+    return options.seconds * agent.task.fps * panels * (64 * options.scale) ** 2 * PIXEL_BYTES * (1 + options.gif)
 
 
 def _cast(run: Run, name: str, checkpoint: Path | None) -> tuple[str, Agent]:

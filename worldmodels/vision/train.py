@@ -11,16 +11,17 @@ from torch import Tensor
 
 from worldmodels.config import VisionConfig
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import EPISODES, Rollouts, rows_of
+from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of
+from worldmodels.disk import require_space, training_bytes
 from worldmodels.errors import UserError
 from worldmodels.metrics import Bar, MetricsLog, progress_bar, read_metrics
-from worldmodels.options import identity, typed
+from worldmodels.options import identity
 from worldmodels.pictures import grid, to_bytes, write_png
 from worldmodels.previous import begun_from, check_alike, previous_run
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
-from worldmodels.tensors import load_tensors, load_weights, save_tensors
+from worldmodels.tensors import load_tensors, load_weights, resuming, save_tensors
 from worldmodels.vision.base import VisionModel, build_vision, load_vision, save_vision
 from worldmodels.vision.checkerboard import checkerboard
 from worldmodels.vision.signs import new_signs
@@ -57,7 +58,8 @@ class VisionTraining:
 
     def __init__(self, run: Run) -> None:
         self.stage, self.config, self.seed = run.vision, run.config.vision, run.config.seed
-        config, rollouts = self.config, Rollouts(run.rollouts.folder / EPISODES)
+        self.compute = run.config.compute
+        config, rollouts = self.config, rollouts_of(run)
         self.rollouts = rollouts
         training, validation = rollouts.split(config.validation_fraction)
         self.training_rows = rows_of(rollouts.starts, training)
@@ -86,8 +88,9 @@ class VisionTraining:
         tensors, metadata = load_tensors(path)
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         load_weights(self.model, weights, path)
-        self.model.load_training_state({name: t.to(self.device) for name, t in tensors.items()})
-        self.step, self.best = int(metadata["step"]), float(metadata["best"])
+        with resuming(path):
+            self.model.load_training_state({name: t.to(self.device) for name, t in tensors.items()})
+            self.step, self.best = int(metadata["step"]), float(metadata["best"])
 
     def run(self) -> None:
         """All steps that are left."""
@@ -97,6 +100,7 @@ class VisionTraining:
             MetricsLog(self.stage.folder, self.step) as log,
             progress_bar("V", total * self.config.batch, "frames", self.step * self.config.batch) as bar,
         ):
+            require_space(self.stage.folder, training_bytes(self.model), "V", self.compute)
             for step, frames in prefetch(self.batch, steps):
                 self.step = step
                 metrics = self.learn(frames.to(self.device))
@@ -136,6 +140,7 @@ class VisionTraining:
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure on held-out frames, draw the strip, keep the best weights, and save the state to resume from."""
+        require_space(self.stage.folder, training_bytes(self.model), "V", self.compute)
         self.model.eval()
         values = mean_metrics(self._validation_metrics())
         self._check(values["loss"])
@@ -215,9 +220,9 @@ def trained_vision(run: Run) -> VisionModel:
     """The V of a run, on the CPU, in evaluation mode; UserError if it is not finished."""
     run.vision.summary()
     path = run.vision.folder / WEIGHTS
-    return load_vision(path, typed(VisionConfig, run.vision.options()["vision"], str(path)))
+    return load_vision(path, run.vision.section(VisionConfig, "vision"))
 
 
 def split_of(run: Run, rollouts: Rollouts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers of the episodes that the run's V learned from, and of those that were held out."""
-    return rollouts.split(float(run.vision.options()["vision"]["validation_fraction"]))
+    return rollouts.split(run.vision.section(VisionConfig, "vision").validation_fraction)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from worldmodels.data.exchange.minari import data_set_path, library
 from worldmodels.data.exchange.recording import NO_SEED
-from worldmodels.data.rollouts import EPISODES, Rollouts
+from worldmodels.data.rollouts import Rollouts, rollouts_of
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
@@ -39,7 +39,7 @@ def export_rollouts(run: Run, dataset: str, format: Format = "hdf5") -> None:
     """
     stage = run.rollouts
     squash = typed(Squash, stage.summary()["squash"], str(stage.folder))
-    rollouts = Rollouts(stage.folder / EPISODES)
+    rollouts = rollouts_of(run)
     path = data_set_path(dataset)
     if path.exists():
         raise UserError(f"There is a data set {dataset} in {path.parent} already: give the new one another version.")

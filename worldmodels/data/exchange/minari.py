@@ -14,7 +14,10 @@ from worldmodels.config import TaskConfig
 from worldmodels.data.exchange.recording import Recording, one_line
 from worldmodels.envs.actions import squash_for
 from worldmodels.errors import UserError
-from worldmodels.runs import file_digest
+from worldmodels.files import file_digest, plain_file
+
+MAX_BYTES = 2**36
+"""A file of a data set with more than 64 GiB is refused unread."""
 
 
 def library() -> ModuleType:
@@ -54,6 +57,8 @@ class MinariSet:
         folder = data_set_path(name) / "data"
         if not folder.is_dir():
             raise UserError(f"There is no data set {name} in {folder.parents[1]}: `minari download {name}` may get it.")
+        if not all(file.is_file() or file.is_dir() for file in folder.rglob("*")):
+            raise UserError(f"The Minari data set {name} cannot be read: not all in {folder} are files.")
         self.data = _open(name, folder)
         self.names = [f"Episode {number} of {name}" for number in range(self.data.total_episodes)]
         if not self.names:
@@ -65,7 +70,7 @@ class MinariSet:
         except UserError as error:
             raise UserError(f"The data set {name} cannot be imported. {error}") from error
         files = sorted(file for file in folder.rglob("*") if file.is_file())
-        digests = [f"{file.relative_to(folder)}:{file_digest(file)}" for file in files]
+        digests = [f"{file.relative_to(folder)}:{file_digest(plain_file(file, MAX_BYTES))}" for file in files]
         digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
         self.identity = {"kind": "minari", "name": name, "digest": digest}
 

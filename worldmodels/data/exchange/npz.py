@@ -5,7 +5,6 @@ A file holds `frames` or `observations`, `actions`, `rewards`, `terminated` and/
 """
 
 import hashlib
-import math
 import zipfile
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from worldmodels.config import TaskConfig
+from worldmodels.data.arrays import read_header
 from worldmodels.data.exchange.recording import Recording, one_line
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
-from worldmodels.runs import file_digest
+from worldmodels.files import file_digest, plain_file
 
 MAX_BYTES = 4 * 2**30
 """An episode whose arrays are larger is refused unread: a few kilobytes of zip can claim to be anything."""
@@ -43,7 +43,7 @@ class NpzFolder:
         self.squash, self.space = game.get_wrapper_attr("squash"), game.unwrapped.action_space
         game.close()
         try:
-            digests = [f"{file.name}:{file_digest(file)}" for file in self.files]
+            digests = [f"{file.name}:{file_digest(plain_file(file, MAX_BYTES))}" for file in self.files]
         except OSError as error:
             raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
         self.identity = {"kind": "npz", "digest": hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]}
@@ -99,12 +99,9 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"`{name}` is not compressed as NumPy does it")
     with archive.open(member) as file:
-        if npy.read_magic(file) != (1, 0):  # a later version's header may be of any length
-            raise ValueError(f"`{name}` is no plain array")
-        shape, _, dtype = npy.read_array_header_1_0(file)
-    if dtype.hasobject:
-        raise ValueError(f"`{name}` holds Python objects: save plain numbers")
-    if math.prod(shape) * dtype.itemsize > member.file_size:
-        raise ValueError(f"`{name}` is damaged")
+        try:
+            read_header(file, member.file_size)  # type: ignore[arg-type]  # which has all that is needed of a file
+        except ValueError as error:
+            raise ValueError(f"`{name}` cannot be read: {error}") from error
     with archive.open(member) as file:
         return npy.read_array(file, allow_pickle=False)
