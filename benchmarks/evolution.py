@@ -50,7 +50,7 @@ class InstantPool:
 
     size = 2
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, **options: object) -> None:
         self._random = np.random.default_rng(1)
 
     def map(self, trials: Iterable[Trial]) -> Iterator[Outcomes]:
