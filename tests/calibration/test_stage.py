@@ -10,6 +10,7 @@ from worldmodels.calibration import check_dream, plays, stage, train_checked_mem
 from worldmodels.calibration.plays import PlayTrial, Trial
 from worldmodels.errors import UserError
 from worldmodels.play import Outcomes
+from worldmodels.records import fingerprint_of
 from worldmodels.runs import Run, read_json, write_json
 from worldmodels.seeds import validation_seeds
 
@@ -100,8 +101,11 @@ def test_a_check_of_the_same_plays_nothing(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_an_agent_of_another_m_is_left_out(run: Run) -> None:
-    path = run.controller("dream").folder / "options.json"
-    write_json(path, read_json(path) | {"upstream": {"memory": "another"}})
+    folder = run.controller("dream").folder
+    record = read_json(folder / "options.json") | {"upstream": {"memory": "another"}}
+    done = read_json(folder / "done.json")
+    write_json(folder / "options.json", record)
+    write_json(folder / "done.json", done | {"fingerprint": fingerprint_of(record, done["files"], done["summary"])})
     check_dream(run)
     assert [e["player"] for e in table(run)["entries"] if e["temperature"] is None] == [*SCRIPTED, "C (real)"]
 
