@@ -35,11 +35,12 @@ from worldmodels.evolution.guards import training_guards
 from worldmodels.evolution.history import read_history
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.train import train_controller
+from worldmodels.files import atomic, read_json, write_json
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.options import load_config, typed
 from worldmodels.render.summary import duration
-from worldmodels.runs import Run, Stage, atomic, read_json, stored_options, write_json
+from worldmodels.runs import Run, Stage, stored_options
 from worldmodels.seeds import VALIDATION, torch_seed
 
 UNSEEN = VALIDATION[len(VALIDATION) // 2 :]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.play import Outcomes
-from worldmodels.runs import read_json, write_json
 
 
 class Played:

@@ -9,8 +9,9 @@ import pytest
 from worldmodels.calibration import check_dream, plays, stage, train_checked_memory
 from worldmodels.calibration.plays import PlayTrial, Trial
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.play import Outcomes
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.seeds import validation_seeds
 
 SCRIPTED = ["new every step", "held 1-10", "held 50-400", "still", "always -1", "always 1"]

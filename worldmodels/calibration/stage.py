@@ -18,11 +18,12 @@ from worldmodels.config import ControllerConfig, VisionConfig
 from worldmodels.data.latents import Latents
 from worldmodels.data.rollouts import rollouts_of, split_episodes, spread
 from worldmodels.errors import UserError
+from worldmodels.files import atomic, read_json, write_json
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
-from worldmodels.runs import Run, atomic, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.seeds import validation_seeds
 
 TABLE = "table.json"

@@ -10,11 +10,13 @@ from worldmodels.compare.statistics import Estimate
 from worldmodels.compare.variants import Variant
 from worldmodels.config import Config
 from worldmodels.data.labels import Labels
+from worldmodels.files import atomic, write_json
 from worldmodels.measure.features import STATEMENT
 from worldmodels.metrics import say
 from worldmodels.options import to_dict
+from worldmodels.records import versions
 from worldmodels.render.document import Block, Heading, Paragraph, Picture, Table, to_markdown
-from worldmodels.runs import Run, atomic, versions, write_json
+from worldmodels.runs import Run
 
 MARKS = {"best": " *", "tied": " ~", "": ""}
 ARROWS = {"lower": " (less is better)", "higher": " (more is better)", "neither": ""}

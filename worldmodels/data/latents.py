@@ -18,8 +18,9 @@ from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import Rollouts, rollouts_of
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.metrics import progress_bar
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.runtime import pick_device
 from worldmodels.vision.base import VisionModel
 

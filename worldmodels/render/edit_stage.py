@@ -16,12 +16,13 @@ from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import encode
 from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.errors import UserError
+from worldmodels.files import write_json
 from worldmodels.measure.attributes import Attribute, find_attribute
 from worldmodels.metrics import say
 from worldmodels.pictures import write_png
 from worldmodels.render.edits import ALONE, SIGNS, EditedMoment, dream_pictures, edited_dreams, ramp, strip
 from worldmodels.render.video import write_video
-from worldmodels.runs import Run, write_json
+from worldmodels.runs import Run
 from worldmodels.seeds import stream
 from worldmodels.vision.base import VisionModel
 from worldmodels.vision.train import split_of, trained_vision

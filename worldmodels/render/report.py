@@ -8,6 +8,7 @@ from pathlib import Path
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.evaluate import read_scores
+from worldmodels.files import atomic
 from worldmodels.metrics import read_metrics, say
 from worldmodels.options import write_yaml
 from worldmodels.render.calibrated import calibration_blocks
@@ -29,7 +30,7 @@ from worldmodels.render.scores import score_blocks
 from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.render.temperatures import temperature_figure
-from worldmodels.runs import Run, atomic
+from worldmodels.runs import Run
 from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
