@@ -185,7 +185,7 @@ def encode(
     finite = np.isfinite(mu).all(1) & np.isfinite(logvar).all(1)
     if not finite.all():
         raise UserError(
-            f"V encodes {(~finite).sum()} of {len(frames)} frames to values that are not finite, first the "
-            f"{int(finite.argmin()) + 1}. of them: train it again with a lower vision.learning_rate."
+            f"V encodes {(~finite).sum()} of {len(frames)} frames to values that are not finite, the first "
+            f"of them number {int(finite.argmin()) + 1}: train it again with a lower vision.learning_rate."
         )
     return mu, logvar
