@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import math
 import re
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from worldmodels.config import ComputeConfig
 from worldmodels.crew import Seat
 from worldmodels.errors import UserError
+from worldmodels.metrics import say
 from worldmodels.ray_cluster import start_ray
 
 Task = TypeVar("Task")
@@ -142,7 +142,7 @@ class _Mapping(Generic[Task, Result]):
         if any(seat.up for seat in self._seats):
             self._manned = time.monotonic()
         elif time.monotonic() - self._manned > HIRING:
-            print("No worker has come up yet: does the Ray cluster have a free core?", file=sys.stderr)
+            say("No worker has come up yet: does the Ray cluster have a free core?")
             self._manned = math.inf
 
     def _hand_out(self) -> None:
@@ -207,7 +207,7 @@ class _Mapping(Generic[Task, Result]):
                 f"{failures} workers in a row have failed at {what}: the last, {str(seat)[0].lower()}{str(seat)[1:]}, "
                 f"{cause}. What is finished is kept; repeat the command to go on."
             )
-        print(f"{seat} {fate} at {what}; a new one takes its place.", file=sys.stderr)
+        say(f"{seat} {fate} at {what}; a new one takes its place.")
         self._running = {ref: held for ref, held in self._running.items() if held[1] is not seat}
         self._waiting.extendleft(reversed(seat.tasks))
         seat.end()

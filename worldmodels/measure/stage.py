@@ -74,7 +74,7 @@ class _Measuring:
         self.rollouts = rollouts_of(run)
         self.device = pick_device(run.config.compute)
         self.vision = vision.to(self.device)
-        self.training, self.validation = split_of(run, self.rollouts)
+        self.training, self.validation = split_of(run, len(self.rollouts))
         self.notes: list[str] = []
         self.rows = self._drawn("frames", self._labelled(self.validation), self.options.frames)
         self.frames = self.rollouts.frames(self.rows)

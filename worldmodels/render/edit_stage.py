@@ -92,7 +92,7 @@ def _can_dream(run: Run, name: str, config: ControllerConfig) -> bool:
 def _find(run: Run, vision: VisionModel, labels: Labels, names: Sequence[str]) -> Iterator[Attribute]:
     """The attributes that the labelled training frames make; those that hardly vary are named and left out."""
     rollouts = rollouts_of(run)
-    training, _ = split_of(run, rollouts)
+    training, _ = split_of(run, len(rollouts))
     rows = rows_of(rollouts.starts, np.intersect1d(training, labels.episodes))
     rows = np.sort(stream(run.config.seed, "edits/frames").choice(rows, min(FRAMES, len(rows)), replace=False))
     z, _ = encode(vision, rollouts.frames(rows), torch.device("cpu"))
@@ -111,7 +111,7 @@ def _show(
 ) -> dict[str, Any]:
     """The strip of held-out frames, and what is to be said of it."""
     rollouts = rollouts_of(run)
-    _, validation = split_of(run, rollouts)
+    _, validation = split_of(run, len(rollouts))
     rows = rows_of(rollouts.starts, np.intersect1d(validation, labels.episodes))
     values = labels.of(rows)[:, labels.names.index(attribute.label.name)]
     chosen = np.concatenate([_spread(rows[values <= attribute.low]), _spread(rows[values >= attribute.high])])
