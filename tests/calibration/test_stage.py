@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from worldmodels.agent import CONTROLLER
 from worldmodels.calibration import check_dream, plays, stage, train_checked_memory
 from worldmodels.calibration.plays import PlayTrial, Trial
 from worldmodels.errors import UserError
@@ -101,8 +102,10 @@ def test_a_check_of_the_same_plays_nothing(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_an_agent_of_another_m_is_left_out(run: Run) -> None:
-    path = run.controller("dream").folder / "options.json"
+    controller = run.controller("dream")
+    path, summary = controller.folder / "options.json", controller.summary()
     write_json(path, read_json(path) | {"upstream": {"memory": "another"}})
+    controller.finish(summary, [CONTROLLER])
     check_dream(run)
     assert [e["player"] for e in table(run)["entries"] if e["temperature"] is None] == [*SCRIPTED, "C (real)"]
 
