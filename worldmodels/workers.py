@@ -112,6 +112,7 @@ class _Mapping(Generic[Task, Result]):
     def __init__(self, pool: Pool[Task, Result]) -> None:
         self._ray, self._seats, self._threads, self._describe = pool._ray, pool._seats, pool._threads, pool._describe
         self._numbers, self._hang_after = pool._numbers, pool._compute.hang_after
+        self._losses = self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError
         self._interval = min(self._hang_after / 4, ASK_EVERY)
         self._tasks: dict[int, Task] = {}  # that are not finished
         self._waiting: deque[int] = deque()
@@ -172,7 +173,7 @@ class _Mapping(Generic[Task, Result]):
                     self._take(reference)
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause if isinstance(error.cause, UserError) else error from None
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+            except self._losses as error:
                 self._replace(seat, f"died ({_in_short(error)})", "died")
         for seat in self._seats:
             if seat.still(self._interval) > self._hang_after and not self._answers_after_all(seat):
@@ -184,7 +185,7 @@ class _Mapping(Generic[Task, Result]):
         """Whether the answer that is due has come: nobody has listened if it was this process that stood still."""
         if seat.waits_for is None or not self._ray.wait([seat.waits_for], timeout=self._interval)[0]:
             return False
-        with contextlib.suppress(self._ray.exceptions.RayActorError):
+        with contextlib.suppress(*self._losses):  # of which the next round hears
             seat.listen()
         return True
 
