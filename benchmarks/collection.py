@@ -20,6 +20,7 @@ import numpy as np
 from worldmodels.collect import collect_rollouts
 from worldmodels.config import ComputeConfig
 from worldmodels.data.rollouts import EPISODES, Rollouts
+from worldmodels.disk import folder_bytes
 from worldmodels.envs.frames import to_task_frame
 from worldmodels.options import load_config
 from worldmodels.ray_cluster import start_ray
@@ -59,7 +60,7 @@ def ours(folder: Path, episodes: int, compute: ComputeConfig) -> tuple[float, fl
     path = run.rollouts.folder / EPISODES
     rollouts = Rollouts(path)
     frames = int(rollouts.starts[-1])
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    size = folder_bytes(path)
     batches = stream(1, "benchmark").integers(0, frames, (READS, 100))
     begin = time.perf_counter()
     for rows in batches:

@@ -15,8 +15,6 @@ The run is left as it is. Can be killed and repeated; writes `guards.md` and `gu
 
 import argparse
 import dataclasses
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +26,7 @@ from numpy.typing import NDArray
 from worldmodels.agent import CONTROLLER, blank_agent, load_parameters
 from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig, MemoryConfig
+from worldmodels.data.copying import copy_folder
 from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
@@ -35,11 +34,12 @@ from worldmodels.evolution.guards import training_guards
 from worldmodels.evolution.history import read_history
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.train import train_controller
+from worldmodels.files import atomic, read_json, write_json
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.options import load_config, typed
 from worldmodels.render.summary import duration
-from worldmodels.runs import Run, Stage, atomic, read_json, stored_options, write_json
+from worldmodels.runs import Run, Stage, stored_options
 from worldmodels.seeds import VALIDATION, torch_seed
 
 UNSEEN = VALIDATION[len(VALIDATION) // 2 :]
@@ -99,17 +99,7 @@ def adopt(source: Stage, target: Stage) -> None:
     """Let a finished stage of another run be one of this run, without another copy on the same disk."""
     if source.done is None or target.folder.exists():
         return
-    unfinished = target.folder.with_name(f".{target.folder.name}.tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(source.folder, unfinished, copy_function=_link)
-    os.replace(unfinished, target.folder)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    copy_folder(source.folder, target.folder)
 
 
 def prepared(source: Run, folder: Path, changes: dict[str, Any], members: int) -> Run:

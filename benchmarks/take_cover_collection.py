@@ -21,6 +21,7 @@ from take_cover import bare_loop
 from worldmodels.collect import collect_rollouts
 from worldmodels.config import ComputeConfig
 from worldmodels.data.rollouts import EPISODES
+from worldmodels.disk import folder_bytes
 from worldmodels.envs.doom_engine import start_engine
 from worldmodels.options import load_config
 from worldmodels.ray_cluster import start_ray
@@ -55,8 +56,7 @@ def collected(folder: Path, episodes: int, workers: int) -> tuple[float, float]:
     collect_rollouts(run)
     seconds = time.perf_counter() - begin
     frames = run.rollouts.summary()["frames"]
-    size = sum(file.stat().st_size for file in (run.rollouts.folder / EPISODES).rglob("*") if file.is_file())
-    return frames / seconds, size / frames
+    return frames / seconds, folder_bytes(run.rollouts.folder / EPISODES) / frames
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ from worldmodels.config import Config
 from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.train import Evolution, train_controller
-from worldmodels.memory.train import train_memory, trained_member
+from worldmodels.memory.train import WEIGHTS, train_memory, trained_member
 from worldmodels.options import write_yaml
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.tensors import load_tensors, save_tensors
 from worldmodels.vision.train import VisionTraining, train_vision, trained_vision
 from worldmodels.vision.vae import VAEConfig
@@ -145,13 +145,12 @@ def test_other_sizes_are_refused_by_name(before: Run, after: Run) -> None:
 
 
 def test_a_latent_size_that_changed_between_is_refused_by_m(before: Run, after: Run) -> None:
-    path = before.memory.folder / "memory.safetensors"
+    path = before.memory.folder / WEIGHTS
     tensors, metadata = load_tensors(path)
     tensors["lstm.weight_ih_l0"] = torch.zeros(32, 9)
     tensors["head.weight"], tensors["head.bias"] = torch.zeros(2 * 3 * 7 + 2, 8), torch.zeros(2 * 3 * 7 + 2)
     save_tensors(path, tensors, **metadata | {"latent_dim": 7})
-    done = read_json(before.memory.folder / "done.json")
-    write_json(before.memory.folder / "done.json", done | {"files": {}})
+    before.memory.finish(before.memory.summary(), [WEIGHTS])
     train_vision(after)
     assert "before has vision.latent_dim = 7, and 5 is asked for" in refusal(train_memory, after)
 
@@ -169,8 +168,7 @@ def test_a_previous_run_that_is_not_there_or_not_finished_is_refused(before: Run
 
 def test_another_previous_run_is_another_result(before: Run, after: Run) -> None:
     train_vision(after)
-    done = read_json(before.vision.folder / "done.json")
-    write_json(before.vision.folder / "done.json", done | {"fingerprint": "another"})
+    before.vision.finish(before.vision.summary() | {"trained": "again"}, ["vision.safetensors"])
     assert "was made with previous = " in refusal(train_vision, after)
     assert "was made with previous = " in refusal(train_vision, changed(after, previous=None))
 

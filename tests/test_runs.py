@@ -7,7 +7,9 @@ import pytest
 
 from worldmodels.config import Config
 from worldmodels.errors import UserError
-from worldmodels.runs import Run, Stage, atomic, first_difference, read_json, stored_options, versions, write_json
+from worldmodels.files import atomic, read_json, write_json
+from worldmodels.records import first_difference, versions
+from worldmodels.runs import Run, Stage, stored_options
 
 
 @pytest.fixture

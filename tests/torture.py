@@ -91,7 +91,8 @@ def work(variant: str, folder: Path) -> None:
     import worldmodels.collect.stage
     from worldmodels.cli import guarded
     from worldmodels.evaluate import evaluate
-    from worldmodels.runs import Run, write_json
+    from worldmodels.files import write_json
+    from worldmodels.runs import Run
 
     torch.set_num_threads(1)
     worldmodels.collect.stage.FLUSH_ROWS = 15

@@ -18,6 +18,7 @@ from worldmodels.dream import DreamVectorEnv, Guards
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
 from worldmodels.memory.starts import Starts, load_starts, save_starts
 from worldmodels.memory.train import trained_memory
@@ -25,7 +26,7 @@ from worldmodels.options import load_config, to_dict, typed
 from worldmodels.play import LinearPolicy
 from worldmodels.real_world import RealWorld
 from worldmodels.records import SCHEMA, check_schema
-from worldmodels.runs import Run, read_json, stored_options, write_json
+from worldmodels.runs import Run, stored_options
 from worldmodels.runtime import pick_precision
 from worldmodels.seeds import torch_seed
 from worldmodels.tensors import load_tensors, save_tensors

@@ -46,6 +46,11 @@ def training_bytes(model: nn.Module) -> int:
     return COPIES * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 
 
+def folder_bytes(folder: Path) -> int:
+    """Size of all files in a folder; 0 if there is none."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def size(count: float) -> str:
     """Bytes for people."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):

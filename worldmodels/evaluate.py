@@ -17,10 +17,11 @@ from worldmodels.disk import require_space
 from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
+from worldmodels.files import read_json, write_json, write_text
 from worldmodels.metrics import progress_bar
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
-from worldmodels.runs import Run, atomic, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.seeds import stream, test_seeds
 
 RANDOM = "random policy"
@@ -215,8 +216,7 @@ def _write_csv(path: Path, records: list[dict[str, object]]) -> None:
     writer = csv.DictWriter(text, list(records[0]))
     writer.writeheader()
     writer.writerows(records)
-    with atomic(path) as temporary:
-        temporary.write_text(text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def print_table(rows: list[Row]) -> None:

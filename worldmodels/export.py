@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from worldmodels.agent import agent_of_run
+from worldmodels.disk import folder_bytes, size
 from worldmodels.errors import UserError
 from worldmodels.metrics import say
 from worldmodels.render.card import CARD, model_card
@@ -32,4 +33,4 @@ def export_agent(run: Run, name: str, to: Path, half: bool = True) -> None:
         os.replace(unfinished, to)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    say(f"Wrote {to}: {sum(file.stat().st_size for file in to.iterdir()) / 1e6:.1f} MB")
+    say(f"Wrote {to}: {size(folder_bytes(to))}")

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from worldmodels.board import Board
-from worldmodels.files import atomic, whole_lines
+from worldmodels.errors import UserError
+from worldmodels.files import whole_lines, write_text
 
 
 class MetricsLog:
@@ -27,8 +28,7 @@ class MetricsLog:
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / "metrics.jsonl"
         kept = [entry for entry in read_metrics(folder) if entry["step"] <= resume_step]
-        with atomic(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = self.path.open("a")
         self._board = Board(folder / "tensorboard", resume_step + 1)
 
@@ -46,6 +46,14 @@ class MetricsLog:
     def __exit__(self, *error: object) -> None:
         with contextlib.closing(self._board), contextlib.closing(self._file):
             pass
+
+
+def check_loss(loss: float, whose: str, step: int, weights: Path, option: str) -> None:
+    """Raise UserError if a training's loss is no finite number, with what is left of it and the option to change."""
+    if math.isfinite(loss):
+        return
+    kept = f"the last good weights are {weights}" if weights.exists() else "there was no validation yet to keep any of"
+    raise UserError(f"{whose}'s loss became {loss} at step {step}; {kept}: lower {option} and train in a new --run.")
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

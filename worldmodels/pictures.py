@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from worldmodels.runs import atomic
+from worldmodels.files import atomic
 
 Frames = NDArray[np.uint8]
 

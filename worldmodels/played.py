@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from worldmodels.errors import UserError
+from worldmodels.files import clear_unfinished, read_json, write_json
 from worldmodels.play import Outcomes
-from worldmodels.runs import read_json, write_json
 
 
 class Played:
@@ -20,8 +20,7 @@ class Played:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for stale in folder.glob(".*.tmp*"):
-            stale.unlink()
+        clear_unfinished(folder)
 
     def _path(self, key: Any) -> Path:
         return self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.json"

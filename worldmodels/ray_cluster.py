@@ -25,7 +25,7 @@ def start_ray(compute: ComputeConfig) -> Any:
     package is sent along: its nodes need Ray and the libraries, but neither this code nor the run's folder.
 
     Raises:
-        UserError: nothing answers at the address.
+        UserError: nothing answers at the address, or what answers cannot be joined.
     """
     import ray
 
@@ -66,11 +66,13 @@ def _join(ray: Any, address: str, common: dict[str, Any]) -> None:
     try:
         _knock(address)
         ray.init(address, runtime_env={"py_modules": [package]}, **common)
-    except (OSError, RuntimeError, ValueError) as error:
+    except OSError as error:
         raise UserError(
             f"No Ray cluster answers at compute.ray_address {address}: "
             "start one with `ray start --head`, or leave the address out."
         ) from error
+    except (RuntimeError, ValueError) as error:  # e.g. of another version of Ray or Python
+        raise UserError(f"The Ray cluster at compute.ray_address {address} cannot be joined: {error}") from error
 
 
 def _knock(address: str) -> None:

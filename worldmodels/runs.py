@@ -17,7 +17,7 @@ from typing import Any
 
 from worldmodels.config import Config
 from worldmodels.errors import UserError
-from worldmodels.files import atomic, file_digest, read_json, read_text, write_json
+from worldmodels.files import clear_unfinished, file_digest, read_json, read_text, write_json, write_text
 from worldmodels.options import MAX_BYTES, Section, completed, identity, load_config, to_dict, typed, write_yaml
 from worldmodels.records import SCHEMA, check_schema, fingerprint_of, first_difference, versions
 
@@ -111,8 +111,7 @@ class Stage:
         except OSError as error:
             raise UserError(f"The folder {self.folder} cannot be made: {error.strerror}.") from error
         with self._lock():
-            for stale in self.folder.glob(".*.tmp*"):
-                stale.unlink()
+            clear_unfinished(self.folder)
             made_from = {"schema": SCHEMA, "options": dict(options), "upstream": upstream}
             is_new = not self.started
             if not is_new:
@@ -265,13 +264,8 @@ class Run:
         """
         path = self.folder / "config.yaml"
         before = read_text(path, MAX_BYTES) if path.exists() else None
-        _write_text(path, write_yaml(self.config))
-        return path.unlink if before is None else partial(_write_text, path, before)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        write_text(path, write_yaml(self.config))
+        return path.unlink if before is None else partial(write_text, path, before)
 
 
 def stored_options(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,18 @@ def temporary_folder(kind: str) -> Path:
     prefix = f"{PREFIX}{kind}-"
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
         pid = folder.name.removeprefix(prefix).split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+        if pid.isdigit() and _is_over(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
     watch_this_process()
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-"))
+
+
+def _is_over(pid: int) -> bool:
+    """Whether there is no such process, asked in a way that needs no /proc: without one, all would seem over."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return False
+    return False

@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import math
 import re
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from worldmodels.config import ComputeConfig
 from worldmodels.crew import Seat
 from worldmodels.errors import UserError
+from worldmodels.metrics import say
 from worldmodels.ray_cluster import start_ray
 
 Task = TypeVar("Task")
@@ -112,6 +112,7 @@ class _Mapping(Generic[Task, Result]):
     def __init__(self, pool: Pool[Task, Result]) -> None:
         self._ray, self._seats, self._threads, self._describe = pool._ray, pool._seats, pool._threads, pool._describe
         self._numbers, self._hang_after = pool._numbers, pool._compute.hang_after
+        self._losses = self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError
         self._interval = min(self._hang_after / 4, ASK_EVERY)
         self._tasks: dict[int, Task] = {}  # that are not finished
         self._waiting: deque[int] = deque()
@@ -142,7 +143,7 @@ class _Mapping(Generic[Task, Result]):
         if any(seat.up for seat in self._seats):
             self._manned = time.monotonic()
         elif time.monotonic() - self._manned > HIRING:
-            print("No worker has come up yet: does the Ray cluster have a free core?", file=sys.stderr)
+            say("No worker has come up yet: does the Ray cluster have a free core?")
             self._manned = math.inf
 
     def _hand_out(self) -> None:
@@ -172,7 +173,7 @@ class _Mapping(Generic[Task, Result]):
                     self._take(reference)
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause if isinstance(error.cause, UserError) else error from None
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+            except self._losses as error:
                 self._replace(seat, f"died ({_in_short(error)})", "died")
         for seat in self._seats:
             if seat.still(self._interval) > self._hang_after and not self._answers_after_all(seat):
@@ -184,7 +185,7 @@ class _Mapping(Generic[Task, Result]):
         """Whether the answer that is due has come: nobody has listened if it was this process that stood still."""
         if seat.waits_for is None or not self._ray.wait([seat.waits_for], timeout=self._interval)[0]:
             return False
-        with contextlib.suppress(self._ray.exceptions.RayActorError):
+        with contextlib.suppress(*self._losses):  # of which the next round hears
             seat.listen()
         return True
 
@@ -207,7 +208,7 @@ class _Mapping(Generic[Task, Result]):
                 f"{failures} workers in a row have failed at {what}: the last, {str(seat)[0].lower()}{str(seat)[1:]}, "
                 f"{cause}. What is finished is kept; repeat the command to go on."
             )
-        print(f"{seat} {fate} at {what}; a new one takes its place.", file=sys.stderr)
+        say(f"{seat} {fate} at {what}; a new one takes its place.")
         self._running = {ref: held for ref, held in self._running.items() if held[1] is not seat}
         self._waiting.extendleft(reversed(seat.tasks))
         seat.end()

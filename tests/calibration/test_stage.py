@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from worldmodels.agent import CONTROLLER
 from worldmodels.calibration import check_dream, plays, stage, train_checked_memory
 from worldmodels.calibration.plays import PlayTrial, Trial
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.play import Outcomes
-from worldmodels.records import fingerprint_of
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.seeds import validation_seeds
 
 SCRIPTED = ["new every step", "held 1-10", "held 50-400", "still", "always -1", "always 1"]
@@ -101,11 +102,10 @@ def test_a_check_of_the_same_plays_nothing(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_an_agent_of_another_m_is_left_out(run: Run) -> None:
-    folder = run.controller("dream").folder
-    record = read_json(folder / "options.json") | {"upstream": {"memory": "another"}}
-    done = read_json(folder / "done.json")
-    write_json(folder / "options.json", record)
-    write_json(folder / "done.json", done | {"fingerprint": fingerprint_of(record, done["files"], done["summary"])})
+    controller = run.controller("dream")
+    path, summary = controller.folder / "options.json", controller.summary()
+    write_json(path, read_json(path) | {"upstream": {"memory": "another"}})
+    controller.finish(summary, [CONTROLLER])
     check_dream(run)
     assert [e["player"] for e in table(run)["entries"] if e["temperature"] is None] == [*SCRIPTED, "C (real)"]
 

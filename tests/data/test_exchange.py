@@ -24,9 +24,10 @@ from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.envs.actions import squash_for
 from worldmodels.envs.frames import to_task_frame
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.memory.train import train_memory
 from worldmodels.options import write_yaml
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.vision.train import train_vision
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

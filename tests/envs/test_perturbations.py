@@ -131,6 +131,7 @@ def test_the_games_own_frame_is_left_alone() -> None:
     [
         ("action_noise", "action_noise", 0.1, "action noise 0.1"),
         ("action_noise:0.25", "action_noise", 0.25, "action noise 0.25"),
+        ("action_noise:0.12345", "action_noise", 0.12345, "action noise 0.12345"),
         ("dropped_frames:1", "dropped_frames", 1.0, "dropped frames 1"),
         ("bars", "bars", 0.075, "bars 0.075"),
         ("blob", "blob", 0.0, "blob"),

@@ -20,7 +20,6 @@ assert torch.get_num_threads() == 1
 
 
 def test_workers_that_only_explore_need_no_torch() -> None:
-
     config = load_config(["car_racing"], {"collect": {"max_steps": 20}})
     work = pickle.dumps(job_maker(config, None))
     subprocess.run([sys.executable, "-c", ALONE], input=work, check=True, timeout=120)

@@ -24,13 +24,14 @@ from worldmodels.data.labels import NUMBERS, OBJECTS, Labels
 from worldmodels.data.latents import FILES, Latents
 from worldmodels.data.rollouts import rollouts_of
 from worldmodels.evolution.history import read_history
+from worldmodels.files import read_json
 from worldmodels.memory.train import train_memory, trained_memory
 from worldmodels.metrics import read_metrics
 from worldmodels.options import load_config, to_dict, typed, write_yaml
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
 from worldmodels.playground.protocol import understood
-from worldmodels.runs import Run, Stage, read_json
+from worldmodels.runs import Run, Stage
 from worldmodels.tensors import optimizer_tensors, save_tensors
 from worldmodels.vision.train import train_vision, trained_vision
 

@@ -111,7 +111,7 @@ def test_a_piece_begins_with_the_state_in_which_the_last_one_ended(
 
 
 def test_a_loss_that_is_no_number_stops_with_a_sentence(tiny_run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"The loss of M became .* at step 2.*memory\.learning_rate"):
+    with pytest.raises(UserError, match=r"M's loss became .* at step 2; there was no .*memory\.learning_rate"):
         longer(tiny_run, tmp_path / "run", learning_rate=1e30, grad_clip=1e30)
 
 

@@ -5,9 +5,10 @@ import pytest
 
 from worldmodels.calibration import check_dream
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.render.calibrated import calibration_blocks
 from worldmodels.render.document import Paragraph, Table
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from PIL import Image
 
 from worldmodels.config import Config, ControllerConfig, TaskConfig
 from worldmodels.errors import UserError
+from worldmodels.files import write_json
 from worldmodels.render.curves import controller_curves, game_curves, memory_curves, vision_curves
 from worldmodels.render.report import write_report
 from worldmodels.render.summary import duration
-from worldmodels.runs import Run, write_json
+from worldmodels.runs import Run
 
 GENERATIONS = [
     {"generation": 0, "fitness": [1.0, 2.0, 4.0, 3.0], "samples": 1, "steps": 40, "seconds": 60.0, "sigma": 0.1},

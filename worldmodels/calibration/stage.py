@@ -14,16 +14,18 @@ from worldmodels.calibration.policies import scripted_policies
 from worldmodels.calibration.prediction import prediction_errors
 from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.sheets import markdown, print_sheets
-from worldmodels.config import ControllerConfig, VisionConfig
+from worldmodels.config import ControllerConfig
 from worldmodels.data.latents import Latents
-from worldmodels.data.rollouts import rollouts_of, split_episodes, spread
+from worldmodels.data.rollouts import rollouts_of, spread
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json, write_text
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
-from worldmodels.runs import Run, atomic, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.seeds import validation_seeds
+from worldmodels.vision.train import split_of
 
 TABLE = "table.json"
 HELD_OUT = 128
@@ -65,8 +67,7 @@ def check_dream(run: Run) -> None:
         found = _calibration(run)
         write_json(stage.folder / TABLE, dataclasses.asdict(found))
         tables = sheets(found)
-        with atomic(stage.folder / "table.md") as temporary:
-            temporary.write_text(markdown(tables), encoding="utf-8")
+        write_text(stage.folder / "table.md", markdown(tables))
     print_sheets(tables)
     for line in _verdict(found):
         say(line)
@@ -96,8 +97,7 @@ def _calibration(run: Run) -> Calibration:
 
 def _held_out(run: Run, latents: Latents) -> np.ndarray:
     """Episodes that neither V nor M has learned from."""
-    fraction = run.vision.section(VisionConfig, "vision").validation_fraction
-    return spread(split_episodes(len(latents), fraction)[1], HELD_OUT)
+    return spread(split_of(run, len(latents))[1], HELD_OUT)
 
 
 def _judged(temperatures: tuple[float, ...]) -> float:

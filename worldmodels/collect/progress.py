@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from worldmodels.data.episode import Episode
+from worldmodels.disk import folder_bytes
 from worldmodels.metrics import Bar, progress_bar
 
 
@@ -83,8 +84,3 @@ def collection_progress(path: Path, goal: Goal, episodes: int, frames: int) -> I
         progress = CollectionProgress(bar, path, goal, episodes, frames)
         yield progress
         bar.say(f"Rollouts: {progress.episodes} episodes, {progress}")
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size of all files in a folder; 0 if there is none."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

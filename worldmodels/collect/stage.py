@@ -14,7 +14,7 @@ from worldmodels.collect.jobs import describe_seeds, job_maker, limited_task
 from worldmodels.collect.progress import Goal, collection_progress
 from worldmodels.collect.room import look
 from worldmodels.config import Config
-from worldmodels.data.copying import copy_rollouts
+from worldmodels.data.copying import copy_folder
 from worldmodels.data.episode import Episode
 from worldmodels.data.rollouts import (
     EPISODES,
@@ -74,7 +74,7 @@ def collect_rollouts(run: Run) -> None:
             require_space(stage.folder, sample.needed(goal, first, frames), "The collection", config.compute)
         stage.reopen()
         if before is not None and not path.exists():
-            copy_rollouts(before.folder / EPISODES, path)
+            copy_folder(before.folder / EPISODES, path)
         waits = agent is None and game.metadata.get(ENGINE_PROCESS, False)
         _collect(run, agent, first, goal, SIDE_BY_SIDE if waits else 1)
         lance.dataset(str(path)).cleanup_old_versions()

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from worldmodels.compare.rows import Row
+from worldmodels.files import atomic
 from worldmodels.render.curves import REFERENCE, STYLE, TRAINING, VALIDATION
-from worldmodels.runs import atomic
 
 ACROSS = 4
 """Panels side by side."""

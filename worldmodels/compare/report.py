@@ -10,11 +10,13 @@ from worldmodels.compare.statistics import Estimate
 from worldmodels.compare.variants import Variant
 from worldmodels.config import Config
 from worldmodels.data.labels import Labels
+from worldmodels.files import write_json, write_text
 from worldmodels.measure.features import STATEMENT
 from worldmodels.metrics import say
 from worldmodels.options import to_dict
+from worldmodels.records import versions
 from worldmodels.render.document import Block, Heading, Paragraph, Picture, Table, to_markdown
-from worldmodels.runs import Run, atomic, versions, write_json
+from worldmodels.runs import Run
 
 MARKS = {"best": " *", "tied": " ~", "": ""}
 ARROWS = {"lower": " (less is better)", "higher": " (more is better)", "neither": ""}
@@ -27,9 +29,8 @@ def write_comparison(run: Run, labels: Labels | None, compared: Sequence[Variant
     names = [variant.label for variant in compared]
     rows = rows_of_table(labels, tuple(run.config.controllers), names, results)
     draw(folder / FIGURE, rows, names)
-    with atomic(folder / "table.md") as temporary:
-        title = f"Models in V's place on {run.config.task.name}"
-        temporary.write_text(to_markdown(title, list(_blocks(run, names, rows, results))), encoding="utf-8")
+    title = f"Models in V's place on {run.config.task.name}"
+    write_text(folder / "table.md", to_markdown(title, list(_blocks(run, names, rows, results))))
     write_json(folder / "table.json", _plain(run, compared, rows, results))
     say(f"Wrote {folder / 'table.md'}")
 

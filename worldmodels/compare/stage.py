@@ -16,11 +16,13 @@ from worldmodels.data.labels import label_rollouts
 from worldmodels.errors import UserError
 from worldmodels.evaluate import SCORES, evaluate
 from worldmodels.evolution.train import train_controller
+from worldmodels.files import read_json
 from worldmodels.measure import measure_vision
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.options import identity, load_config
-from worldmodels.runs import Run, first_difference, read_json, stored_options
+from worldmodels.records import first_difference
+from worldmodels.runs import Run, stored_options
 from worldmodels.vision.train import train_vision, trained_vision
 
 MODELS = "models"

@@ -1,14 +1,14 @@
-"""Rollouts that begin with all that another run has collected."""
+"""Folders that begin with all that another one holds, such as the rollouts of another run."""
 
 import os
 import shutil
 from pathlib import Path
 
 
-def copy_rollouts(source: Path, target: Path) -> None:
-    """A data set to append to that begins with all that another one holds; they share their files where the disk can.
+def copy_folder(source: Path, target: Path) -> None:
+    """A copy of a folder; the two share their files where the disk can. Atomic.
 
-    That is safe because Lance never changes a file that it has written. Atomic.
+    That is safe where files are never changed but replaced, as Lance does, and as the files of a finished stage are.
     """
     unfinished = target.with_name(f"copying-{target.name}")
     shutil.rmtree(unfinished, ignore_errors=True)

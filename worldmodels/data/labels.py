@@ -18,9 +18,10 @@ from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of, split_epis
 from worldmodels.envs.labelled import labelled_game
 from worldmodels.envs.state import Label
 from worldmodels.errors import UserError
+from worldmodels.files import atomic
 from worldmodels.metrics import progress_bar
 from worldmodels.pulse import beat
-from worldmodels.runs import Run, atomic
+from worldmodels.runs import Run
 from worldmodels.workers import Pool
 
 NUMBERS, OBJECTS = "numbers.npy", "objects.npy"

@@ -18,8 +18,9 @@ from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import Rollouts, rollouts_of
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.metrics import progress_bar
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.runtime import pick_device
 from worldmodels.vision.base import VisionModel
 
@@ -184,7 +185,7 @@ def encode(
     finite = np.isfinite(mu).all(1) & np.isfinite(logvar).all(1)
     if not finite.all():
         raise UserError(
-            f"V encodes {(~finite).sum()} of {len(frames)} frames to values that are not finite, first the "
-            f"{int(finite.argmin()) + 1}. of them: train it again with a lower vision.learning_rate."
+            f"V encodes {(~finite).sum()} of {len(frames)} frames to values that are not finite, the first "
+            f"of them number {int(finite.argmin()) + 1}: train it again with a lower vision.learning_rate."
         )
     return mu, logvar

@@ -8,8 +8,8 @@ The engine is a process of its own, and some of its habits are mended here (on L
 - It leaves files in the working directory and 10 MB in /dev/shm. It gets a directory that is gone once it
   runs, and the names of its shared memory are removed as soon as both sides have it open.
 
-So nothing is left however the process ends; if it is killed within the 0.2 s in which an engine starts, the
-folder is removed when the next one starts.
+So nothing is left however the process ends; if it is killed within the 0.2 s in which an engine starts, its
+janitor (`worldmodels.janitor`) removes the rest.
 What is not mended: if the *engine* dies within those 0.2 s, vizdoom 1.3.2 crashes the Python process as well.
 """
 
@@ -37,6 +37,11 @@ ENGINE_ERRORS = (
     vzd.MessageQueueException,
     vzd.SharedMemoryException,
 )
+
+ATTEMPTS = 3
+"""So many new engines in a row may die at one moment of an episode."""
+RECYCLE_AFTER = 500
+"""Episodes after which a fresh engine takes over, before what the old one leaks matters; no result changes."""
 
 
 def start_engine(skill: int, time_limit: int, labels: bool) -> vzd.DoomGame:

@@ -172,8 +172,8 @@ class Perturbation:
         return cls(name, strength)
 
     def __str__(self) -> str:
-        words = self.name.replace("_", " ")
-        return f"{words} {self.strength:.3g}" if self.strength else words
+        words = self.name.replace("_", " ")  # the number in full: what was played is looked up under this name
+        return f"{words} {np.format_float_positional(self.strength, trim='-')}" if self.strength else words
 
 
 def make_perturbed_game(

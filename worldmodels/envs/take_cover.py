@@ -15,7 +15,7 @@ import vizdoom as vzd
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from worldmodels.envs.doom_engine import ENGINE_ERRORS, start_engine
+from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, start_engine
 from worldmodels.envs.make import ENGINE_PROCESS
 
 SCREEN_SHAPE = (120, 160, 3)
@@ -23,7 +23,6 @@ FRAME_SHAPE = (64, 64, 3)
 TICS_PER_SECOND = 35
 STAY, LEFT, RIGHT = 0, 1, 2
 _BUTTONS = ([0, 0], [1, 0], [0, 1])  # MOVE_LEFT, MOVE_RIGHT of each move
-_ATTEMPTS = 3
 FIREBALL = "DoomImpBall"
 QUARTER_COVERED = 64
 """A pixel shows a fireball if so much of it does, out of 255: one far away is smaller than a pixel."""
@@ -77,7 +76,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         skill: int = 4,
         time_limit: int = 2100,
         labels: bool = False,
-        recycle_after: int = 500,
+        recycle_after: int = RECYCLE_AFTER,
         render_mode: str | None = None,
     ) -> None:
         _check("size", size, size in (64, None), "64 or None")
@@ -153,7 +152,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
     def _restore(self) -> vzd.DoomGame:
         """Ends the engine and brings a new one to this very point of the episode."""
         cause: Exception | None = None
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             self.close()
             try:
                 game = start_engine(self.skill, self.time_limit, self.labels)
@@ -165,7 +164,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
             except ENGINE_ERRORS as error:
                 cause = error
         raise RuntimeError(
-            f"TakeCover's episode is lost: VizDoom's engine died {_ATTEMPTS} times in a row ({cause}); "
+            f"TakeCover's episode is lost: VizDoom's engine died {ATTEMPTS} times in a row ({cause}); "
             "if that repeats, see whether this machine has run out of memory or of space in /dev/shm."
         ) from cause
 

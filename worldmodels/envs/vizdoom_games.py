@@ -7,12 +7,8 @@ import gymnasium as gym
 import vizdoom as vzd
 import vizdoom.gymnasium_wrapper  # registers the games
 
-from worldmodels.envs.doom_engine import ENGINE_ERRORS, launch
+from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, launch
 from worldmodels.envs.make import ENGINE_PROCESS
-
-ATTEMPTS = 3
-RECYCLE_AFTER = 500
-"""Episodes after which a fresh engine takes over, before what the old one leaks matters; no result changes."""
 
 
 class GuestGame:

@@ -1,1 +1,1 @@
-"""How C is found: CMA-ES over returns in the game or in the dream."""
+"""How C is found: evolution strategies over returns in the game or in the dream."""

@@ -15,6 +15,7 @@ from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import Latents, encode
 from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.measure.distances import kernel_distance, precision_recall
 from worldmodels.measure.features import STATEMENT, Features
 from worldmodels.measure.fitted import fitted_samples
@@ -24,7 +25,7 @@ from worldmodels.memory.train import trained_memory
 from worldmodels.metrics import say
 from worldmodels.options import identity
 from worldmodels.pictures import to_bytes
-from worldmodels.runs import Run, read_json, write_json
+from worldmodels.runs import Run
 from worldmodels.runtime import pick_device
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.vision.base import VisionModel
@@ -73,7 +74,7 @@ class _Measuring:
         self.rollouts = rollouts_of(run)
         self.device = pick_device(run.config.compute)
         self.vision = vision.to(self.device)
-        self.training, self.validation = split_of(run, self.rollouts)
+        self.training, self.validation = split_of(run, len(self.rollouts))
         self.notes: list[str] = []
         self.rows = self._drawn("frames", self._labelled(self.validation), self.options.frames)
         self.frames = self.rollouts.frames(self.rows)

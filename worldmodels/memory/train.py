@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodels.codes import nearest_code
-from worldmodels.config import MemoryConfig, VisionConfig
+from worldmodels.config import MemoryConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import split_episodes, spread
+from worldmodels.data.rollouts import spread
 from worldmodels.disk import require_space, training_bytes
 from worldmodels.errors import UserError
 from worldmodels.memory.baselines import no_change_code_nll, no_change_nll, no_memory_code_nll, no_memory_nll
@@ -23,14 +23,14 @@ from worldmodels.memory.mixture import Mixture
 from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
 from worldmodels.memory.signs import collapse_sentence, dead_dimensions, dead_sentence
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
-from worldmodels.metrics import Bar, MetricsLog, progress_bar
+from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar
 from worldmodels.options import identity
 from worldmodels.previous import begun_from, check_alike, previous_run
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
 from worldmodels.tensors import load_optimizer, load_tensors, load_weights, optimizer_tensors, resuming, save_tensors
-from worldmodels.vision.train import mean_metrics, trained_vision
+from worldmodels.vision.train import mean_metrics, split_of, trained_vision
 
 WEIGHTS = "memory.safetensors"
 STARTS = "starts.safetensors"
@@ -61,8 +61,7 @@ def train_memory(run: Run) -> None:
         which |= begun_from(run, methodcaller("member", number))
         with stage.begin(run.made_from(memory=identity(config), **which), [run.latents]):
             if stage.done is None:
-                fraction = run.vision.section(VisionConfig, "vision").validation_fraction
-                _Training(run, number, latents, vision.levels, *split_episodes(len(latents), fraction)).run()
+                _Training(run, number, latents, vision.levels, *split_of(run, len(latents))).run()
 
 
 class _Training:
@@ -164,11 +163,7 @@ class _Training:
         return {name: value.detach() for name, value in metrics.items()}
 
     def _check(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise UserError(
-                f"The loss of {self.stage.label} became {loss} at step {self.step}; the last good weights are in "
-                f"{self.stage.folder}. Lower memory.learning_rate and train in a new --run."
-            )
+        check_loss(loss, self.stage.label, self.step, self.stage.folder / WEIGHTS, "memory.learning_rate")
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure on held-out episodes, keep the best weights, and save the state to resume from."""

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.stage import TABLE
+from worldmodels.files import read_json
 from worldmodels.options import typed
 from worldmodels.render.document import Block, Heading, Paragraph, Table
-from worldmodels.runs import Run, read_json
+from worldmodels.runs import Run
 
 
 def calibration_blocks(run: Run) -> Iterator[Block]:

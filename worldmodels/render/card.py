@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worldmodels.evaluate import RANDOM, read_scores
+from worldmodels.files import read_json
 from worldmodels.options import write_yaml
 from worldmodels.render.document import Block, Heading, Listing, Paragraph, Table, to_markdown
 from worldmodels.render.scores import score_blocks
 from worldmodels.render.summary import in_words, stage_rows
-from worldmodels.runs import Run, read_json
+from worldmodels.runs import Run
 
 CARD = "README.md"
 CPU_INFO = Path("/proc/cpuinfo")

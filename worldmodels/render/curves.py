@@ -13,8 +13,8 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 from worldmodels.config import ControllerConfig
 from worldmodels.evaluate import statistics
 from worldmodels.evolution.history import Generation, read_history
+from worldmodels.files import atomic
 from worldmodels.metrics import read_metrics
-from worldmodels.runs import atomic
 
 STYLE: Any = {
     "font.size": 10,

@@ -16,12 +16,13 @@ from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import encode
 from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.errors import UserError
+from worldmodels.files import write_json
 from worldmodels.measure.attributes import Attribute, find_attribute
 from worldmodels.metrics import say
 from worldmodels.pictures import write_png
 from worldmodels.render.edits import ALONE, SIGNS, EditedMoment, dream_pictures, edited_dreams, ramp, strip
 from worldmodels.render.video import write_video
-from worldmodels.runs import Run, write_json
+from worldmodels.runs import Run
 from worldmodels.seeds import stream
 from worldmodels.vision.base import VisionModel
 from worldmodels.vision.train import split_of, trained_vision
@@ -91,7 +92,7 @@ def _can_dream(run: Run, name: str, config: ControllerConfig) -> bool:
 def _find(run: Run, vision: VisionModel, labels: Labels, names: Sequence[str]) -> Iterator[Attribute]:
     """The attributes that the labelled training frames make; those that hardly vary are named and left out."""
     rollouts = rollouts_of(run)
-    training, _ = split_of(run, rollouts)
+    training, _ = split_of(run, len(rollouts))
     rows = rows_of(rollouts.starts, np.intersect1d(training, labels.episodes))
     rows = np.sort(stream(run.config.seed, "edits/frames").choice(rows, min(FRAMES, len(rows)), replace=False))
     z, _ = encode(vision, rollouts.frames(rows), torch.device("cpu"))
@@ -110,7 +111,7 @@ def _show(
 ) -> dict[str, Any]:
     """The strip of held-out frames, and what is to be said of it."""
     rollouts = rollouts_of(run)
-    _, validation = split_of(run, rollouts)
+    _, validation = split_of(run, len(rollouts))
     rows = rows_of(rollouts.starts, np.intersect1d(validation, labels.episodes))
     values = labels.of(rows)[:, labels.names.index(attribute.label.name)]
     chosen = np.concatenate([_spread(rows[values <= attribute.low]), _spread(rows[values >= attribute.high])])

@@ -1,13 +1,17 @@
 """What perturbations do to what the agent sees, as a picture."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 
-from worldmodels.envs.actions import Squash
+from worldmodels.envs.actions import Actions, Squash
+from worldmodels.envs.frames import Frame
 from worldmodels.envs.perturbations import KINDS, Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
+from worldmodels.exploration.policies import explore_mean
 from worldmodels.metrics import say
 from worldmodels.pictures import Frames, enlarge, write_png
 from worldmodels.render.layout import column, row
@@ -49,20 +53,21 @@ def _all_known(run: Run) -> Iterator[Perturbation]:
 
 
 def _row(run: Run, perturbation: Perturbation | None) -> Frames:
-    game = make_perturbed_game(run.config.task, perturbation=perturbation)
-    squash: Squash = game.get_wrapper_attr("squash")
-    middle = np.array(run.config.task.explore_mean or [0.0] * squash.dim, np.float32)
-    action = squash(middle[None])[0]
-    groups = []
-    for seed in test_seeds(EPISODES):
-        frame, _ = game.reset(seed=seed)
-        shown = [frame]
-        while len(shown) < FIRST + MOMENTS:
-            frame, _, terminated, truncated, _ = game.step(action)
-            shown.append(frame)
-            if terminated or truncated:
-                break
-        groups.append(row([enlarge(frame, SCALE) for frame in shown[-MOMENTS:]], gap=1))
-    game.close()
-    pictures = row(groups, gap=8)
+    with contextlib.closing(make_perturbed_game(run.config.task, perturbation=perturbation)) as game:
+        squash: Squash = game.get_wrapper_attr("squash")
+        middle = explore_mean(run.config.task, squash).astype(np.float32)
+        episodes = [_moments(game, squash(middle[None])[0], seed) for seed in test_seeds(EPISODES)]
+    pictures = row([row([enlarge(frame, SCALE) for frame in moments], gap=1) for moments in episodes], gap=8)
     return column([line(str(perturbation or "nothing"), pictures.shape[1], TEXT), pictures], gap=0)
+
+
+def _moments(game: gym.Env, action: Actions, seed: int) -> list[Frame]:
+    """The last frames of an episode that is played up to `FIRST + MOMENTS` frames, or to its end."""
+    frame, _ = game.reset(seed=seed)
+    shown = [frame]
+    while len(shown) < FIRST + MOMENTS:
+        frame, _, terminated, truncated, _ = game.step(action)
+        shown.append(frame)
+        if terminated or truncated:
+            break
+    return shown[-MOMENTS:]

@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from worldmodels.disk import require_space
+from worldmodels.disk import folder_bytes, require_space
 from worldmodels.errors import UserError
 from worldmodels.evaluate import read_scores
+from worldmodels.files import atomic, write_text
 from worldmodels.metrics import read_metrics, say
 from worldmodels.options import write_yaml
 from worldmodels.render.calibrated import calibration_blocks
@@ -29,7 +30,7 @@ from worldmodels.render.scores import score_blocks
 from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.render.temperatures import temperature_figure
-from worldmodels.runs import Run, atomic
+from worldmodels.runs import Run
 from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
@@ -52,15 +53,14 @@ def write_report(run: Run) -> None:
     if not run.folder.is_dir():
         raise UserError(f"There is no run {run.folder} to report on.")
     folder = run.folder / "report"
-    videos = sum(file.stat().st_size for file in (run.folder / VIDEOS).glob("*"))
-    require_space(folder, videos + PICTURE_BYTES, "The report", run.config.compute)
+    needed = folder_bytes(run.folder / VIDEOS) + PICTURE_BYTES
+    require_space(folder, needed, "The report", run.config.compute)
     folder.mkdir(exist_ok=True)
     title = f"World models: {run.config.task.name}"
     shown = (_scores(run, folder), iteration_blocks(run), _videos(run, folder), _learning(run, folder))
     blocks = [*_opening(run), *itertools.chain(*shown, calibration_blocks(run), _making(run))]
     for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
-        with atomic(folder / name) as temporary:
-            temporary.write_text(write(title, blocks), encoding="utf-8")
+        write_text(folder / name, write(title, blocks))
     say(f"Wrote {folder / 'index.html'}")
 
 

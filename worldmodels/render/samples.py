@@ -73,7 +73,7 @@ def _write(path: Path, picture: Frames, scale: int) -> None:
 def _known(run: Run, vision: VisionModel) -> Known:
     """Held-out frames and latents of the run's V."""
     rollouts = rollouts_of(run)
-    training, validation = split_of(run, rollouts)
+    training, validation = split_of(run, len(rollouts))
     rows = rows_of(rollouts.starts, validation)
     frames = rollouts.frames(rows[np.linspace(0, len(rows) - 1, SHOWN + 2).astype(int)[1:-1]])
     rows = rows_of(rollouts.starts, training)

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from worldmodels.errors import UserError
+from worldmodels.files import atomic
 from worldmodels.pictures import Frames
-from worldmodels.runs import atomic
 
 GIF_RATE = 10.0
 """A GIF shows at most so many frames a second: it keeps every n-th frame, at the video's own pace."""

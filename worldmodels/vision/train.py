@@ -11,10 +11,9 @@ from torch import Tensor
 
 from worldmodels.config import VisionConfig
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of
+from worldmodels.data.rollouts import rollouts_of, rows_of, split_episodes
 from worldmodels.disk import require_space, training_bytes
-from worldmodels.errors import UserError
-from worldmodels.metrics import Bar, MetricsLog, progress_bar, read_metrics
+from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar, read_metrics
 from worldmodels.options import identity
 from worldmodels.pictures import grid, to_bytes, write_png
 from worldmodels.previous import begun_from, check_alike, previous_run
@@ -38,8 +37,7 @@ def train_vision(run: Run) -> None:
     """Train V on the run's rollouts and keep the weights with the lowest validation loss (adversarial ones': the last).
 
     Writes `vision.safetensors`, `reconstructions.png`, `samples.png` and the metrics; can be killed and called again at
-    any time.
-    Every batch and every noise is a function of the run's seed and the step, so a resumed training equals an
+    any time: every batch and every noise is a function of the run's seed and the step, so a resumed training equals an
     undisturbed one. With `previous` it begins at another run's weights, with new optimisers.
 
     Raises:
@@ -126,17 +124,7 @@ class VisionTraining:
             return self.model.training_step(frames, torch_seed(self.seed, "vision/noise", self.step))
 
     def _check(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            kept = self.stage.folder / WEIGHTS
-            good = (
-                f"the last good weights are {kept}"
-                if kept.exists()
-                else "there was no validation yet to keep weights of"
-            )
-            raise UserError(
-                f"V's loss became {loss} at step {self.step}; {good}: "
-                "lower vision.learning_rate and train in a new --run."
-            )
+        check_loss(loss, "V", self.step, self.stage.folder / WEIGHTS, "vision.learning_rate")
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure on held-out frames, draw the strip, keep the best weights, and save the state to resume from."""
@@ -223,6 +211,6 @@ def trained_vision(run: Run) -> VisionModel:
     return load_vision(path, run.vision.section(VisionConfig, "vision"))
 
 
-def split_of(run: Run, rollouts: Rollouts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the episodes that the run's V learned from, and of those that were held out."""
-    return rollouts.split(run.vision.section(VisionConfig, "vision").validation_fraction)
+def split_of(run: Run, episodes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of those of a run's episodes that its V learned from, and of those that were held out."""
+    return split_episodes(episodes, run.vision.section(VisionConfig, "vision").validation_fraction)
