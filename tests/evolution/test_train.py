@@ -12,7 +12,7 @@ from worldmodels.config import ControllerConfig
 from worldmodels.dream import DreamVectorEnv
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, Worlds
-from worldmodels.evolution.history import read_history
+from worldmodels.evolution.history import History, read_history
 from worldmodels.evolution.train import train_controller
 from worldmodels.metrics import read_metrics
 from worldmodels.play import Cuts
@@ -152,10 +152,11 @@ def test_an_unknown_controller_is_refused(tiny_run: Run) -> None:
 def test_a_history_of_another_evolution_is_refused(copy: Run) -> None:
     evolve(copy, "new", generations=2)
     folder = copy.controller("new").folder
-    path = folder / "history.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    lines[1]["samples"] += 1
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    first, second = read_history(folder)
+    (folder / "history.jsonl").unlink()
+    with History(folder) as history:
+        history.append(first)
+        history.append(dataclasses.replace(second, samples=second.samples + 1))
     with pytest.raises(UserError, match="generation 1 comes out otherwise"):
         evolve(copy, "new", generations=3)
 
