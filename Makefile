@@ -29,10 +29,10 @@ play: install ## Play inside the dream of the demo's agents, in the browser.
 	$(BIN)/python scripts/play_dream.py --run $(DEMO_RUN)
 
 test: install ## The tests, in under 10 minutes on 2 cores.
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: install chromium ## The tests, the slow ones too.
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 torture: install ## 100 kills at random moments; what they leave is compared with undisturbed runs.
 	$(BIN)/python tests/torture.py --kills 100

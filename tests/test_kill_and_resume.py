@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from counting import tiny_config
 from killing import contents, run_stage
@@ -21,8 +22,9 @@ FOLDERS = {
     "dream": ["controllers/dream"],
     "iterate": [f"next/{name}" for name in ("rollouts", "vision", "latents", "memory", "controllers/real")],
 }
-STRIDE = {"memory": 3, "iterate": 19, "calibration": 5}
-"""Of stages with many moments only some are tried."""
+FEW = 6
+"""So many of a stage's moments are tried, evenly spread; the slow tests try all."""
+ALL = pytest.param(None, marks=pytest.mark.slow, id="all")
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +54,19 @@ def test_the_same_stage_in_another_folder_gives_the_same_bytes(
     assert left(again, stage) == left(root / "run", stage)
 
 
+def tried(first: int, last: int, count: int | None) -> list[int]:
+    """So many moments from the first to the last; all if no count is given."""
+    return np.unique(np.linspace(first, last, count or last - first + 1).round().astype(int)).tolist()
+
+
+@pytest.mark.parametrize("count", [pytest.param(FEW, id="few"), ALL])
 @pytest.mark.parametrize("stage", FOLDERS)
 def test_a_killed_stage_resumes_to_the_same_bytes(
-    stage: str, finished: tuple[Path, dict[str, int]], tmp_path: Path
+    stage: str, count: int | None, finished: tuple[Path, dict[str, int]], tmp_path: Path
 ) -> None:
     root, moments = finished
     assert moments[stage] >= 8
-    for kill_at in range(1, moments[stage] + 1, STRIDE.get(stage, 1)):
+    for kill_at in tried(1, moments[stage], count):
         killed = tmp_path / f"killed-{kill_at}"
         shutil.copytree(root / f"before {stage}", killed)
         run_stage(killed, CONFIG, stage, kill_at)
@@ -93,8 +101,9 @@ def test_every_vision_model_resumes_to_the_same_bytes(
     assert left(tmp_path / "killed", "vision") == left(tmp_path / "straight", "vision")
 
 
+@pytest.mark.parametrize("count", [pytest.param(FEW, id="few"), ALL])
 def test_the_training_of_several_ms_resumes_to_the_same_bytes(
-    finished: tuple[Path, dict[str, int]], tmp_path: Path
+    count: int | None, finished: tuple[Path, dict[str, int]], tmp_path: Path
 ) -> None:
     root, moments = finished
     folders = ["memory", "memory-1", "memory-2"]
@@ -103,7 +112,7 @@ def test_the_training_of_several_ms_resumes_to_the_same_bytes(
     shutil.copytree(root / "before memory", straight)
     total = run_stage(straight, config, "memory")
     assert total > moments["memory"] + 40
-    for kill_at in range(moments["memory"] - 12, total + 1, 6):  # encoding and the first M are killed above
+    for kill_at in tried(moments["memory"] - 12, total, count):  # encoding and the first M are killed above
         killed = tmp_path / f"killed-{kill_at}"
         shutil.copytree(root / "before memory", killed)
         run_stage(killed, config, "memory", kill_at)
