@@ -2,7 +2,6 @@ import dataclasses
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -119,24 +118,6 @@ def test_a_worker_that_hangs_is_replaced_and_one_that_is_slow_is_not(
     assert len(said) == 2
     for number in (STOPS, SLEEPS):
         assert any(re.match(rf"Worker \d \(process \d+\) {fate} at number {number};", line) for line in said)
-
-
-class Meet:
-    """A job that ends only when another call of it is under way in the same process."""
-
-    def __init__(self) -> None:
-        self.barrier = threading.Barrier(2, timeout=60)
-
-    def __call__(self, number: int) -> int:
-        self.barrier.wait()
-        return number
-
-
-@RAY
-def test_a_worker_does_several_tasks_at_once_if_asked(two_workers: ComputeConfig) -> None:
-    compute = dataclasses.replace(two_workers, workers=1)
-    with Pool(Meet, compute, threads=2) as pool:
-        assert list(pool.map(range(8))) == list(range(8))
 
 
 @RAY

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,6 @@ class Worker:
         become_worker()
         self._make_job = make_job
         self._job: Callable[[Any], Any] | None = None
-        self._making = threading.Lock()
         self._pulses = Pulses()
 
     def hello(self) -> tuple[str, int]:
@@ -34,9 +32,8 @@ class Worker:
     def run(self, number: int, task: Any) -> Any:
         """Do a piece of work."""
         with self._pulses.of(number):
-            with self._making:
-                if self._job is None:
-                    self._job = self._make_job()
+            if self._job is None:
+                self._job = self._make_job()
             return self._job(task)
 
     def still(self) -> dict[int, float]:
@@ -55,8 +52,8 @@ class Seat:
         stillborn: workers in a row that died before they had answered.
     """
 
-    def __init__(self, ray: Any, number: int, shipped: Any, threads: int) -> None:
-        self.number, self._ray, self._shipped, self._threads = number, ray, shipped, threads
+    def __init__(self, ray: Any, number: int, shipped: Any) -> None:
+        self.number, self._ray, self._shipped = number, ray, shipped
         self.tasks: list[int] = []
         self.stillborn = 0
         self.start()
@@ -64,7 +61,7 @@ class Seat:
     def start(self) -> None:
         """Put a new worker on the seat."""
         actor = self._ray.remote(concurrency_groups={WATCH: 1})(Worker)
-        self._actor = actor.options(num_cpus=1, max_concurrency=self._threads).remote(self._shipped)
+        self._actor = actor.options(num_cpus=1, max_concurrency=1).remote(self._shipped)
         self._hello = self._actor.hello.options(concurrency_group=WATCH).remote()
         self._pulse: Any = None
         self._asked, self._still = time.monotonic(), 0.0
@@ -89,8 +86,8 @@ class Seat:
         return self._actor.run.remote(number, task)
 
     def under_way(self) -> list[int]:
-        """The pieces of work that are being done; the others wait for their turn."""
-        return self.tasks[: self._threads]
+        """The piece of work that is being done, if there is one; the others wait for their turn."""
+        return self.tasks[:1]
 
     def listen(self) -> None:
         """Take in the answer at `waits_for`; raises RayError if the worker is dead."""

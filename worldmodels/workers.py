@@ -38,7 +38,6 @@ class Pool(Generic[Task, Result]):
     Args:
         make_job: makes a worker's job; it and what it holds are sent to the workers, so it has to be picklable.
         compute: how many workers, and where. With `workers: 0` there is one job, in this process, and no Ray.
-        threads: how many tasks a worker does at a time, each in a thread, if its job waits for other processes.
         describe: what a task is called in messages.
 
     Attributes:
@@ -49,12 +48,11 @@ class Pool(Generic[Task, Result]):
         self,
         make_job: Callable[[], Job[Task, Result]],
         compute: ComputeConfig,
-        threads: int = 1,
         describe: Callable[[Task], str] = "task {}".format,
     ) -> None:
         self._local: Job[Task, Result] | None = None
         self._seats: list[Seat] = []
-        self._compute, self._threads, self._describe = compute, threads, describe
+        self._compute, self._describe = compute, describe
         self._numbers = itertools.count()  # of tasks, over all calls of `map`
         if compute.workers == 0:
             self._local = make_job()
@@ -70,7 +68,7 @@ class Pool(Generic[Task, Result]):
         if count < 0:
             count = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         while len(self._seats) < count:
-            self._seats.append(Seat(self._ray, len(self._seats), self._shipped, self._threads))
+            self._seats.append(Seat(self._ray, len(self._seats), self._shipped))
         self.size = len(self._seats)
 
     def __enter__(self) -> "Pool[Task, Result]":
@@ -110,7 +108,7 @@ class _Mapping(Generic[Task, Result]):
     """One call of `Pool.map` over Ray: which tasks wait, which are under way, and how often each has failed."""
 
     def __init__(self, pool: Pool[Task, Result]) -> None:
-        self._ray, self._seats, self._threads, self._describe = pool._ray, pool._seats, pool._threads, pool._describe
+        self._ray, self._seats, self._describe = pool._ray, pool._seats, pool._describe
         self._numbers, self._hang_after = pool._numbers, pool._compute.hang_after
         self._losses = self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError
         self._interval = min(self._hang_after / 4, ASK_EVERY)
@@ -124,7 +122,7 @@ class _Mapping(Generic[Task, Result]):
     def results(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Results in order; a few tasks are drawn ahead of them."""
         source, order = zip(self._numbers, tasks, strict=False), deque[int]()
-        ahead = 2 * (self._threads + 1) * len(self._seats)
+        ahead = 4 * len(self._seats)
         while True:
             for number, task in itertools.islice(source, ahead - len(order)):
                 self._tasks[number] = task
@@ -151,7 +149,7 @@ class _Mapping(Generic[Task, Result]):
 
         While all work, a task waits for its turn at each; while one is still coming up, tasks are kept for it.
         """
-        room = self._threads + all(seat.up for seat in self._seats)
+        room = 1 + all(seat.up for seat in self._seats)
         free = [seat for seat in self._seats if seat.up and len(seat.tasks) < room]
         while self._waiting and free:
             seat = min(free, key=lambda seat: len(seat.tasks))

@@ -25,7 +25,7 @@ from worldmodels.data.rollouts import (
 )
 from worldmodels.disk import require_space
 from worldmodels.envs.actions import Squash
-from worldmodels.envs.make import ENGINE_PROCESS, make_game
+from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
 from worldmodels.exploration.policies import hold_bounds, policy_maker
 from worldmodels.options import identity, typed
@@ -38,10 +38,6 @@ from worldmodels.workers import Pool
 def episode_seed(seed: int, number: int) -> int:
     """The training seed of episode `number` of a run."""
     return TRAINING[int(stream(seed, "collect/seeds", number).integers(len(TRAINING)))]
-
-
-SIDE_BY_SIDE = 2
-"""So many games that wait for their engines share a worker: while one engine plays, another's frame is looked at."""
 
 
 def collect_rollouts(run: Run) -> None:
@@ -75,8 +71,7 @@ def collect_rollouts(run: Run) -> None:
         stage.reopen()
         if before is not None and not path.exists():
             copy_folder(before.folder / EPISODES, path)
-        waits = agent is None and game.metadata.get(ENGINE_PROCESS, False)
-        _collect(run, agent, first, goal, SIDE_BY_SIDE if waits else 1)
+        _collect(run, agent, first, goal)
         lance.dataset(str(path)).cleanup_old_versions()
         stage.finish(summarise(Rollouts(path), squash))
 
@@ -146,8 +141,8 @@ def _collected(path: Path) -> tuple[int, int]:
     return len(rollouts), int(rollouts.starts[-1])
 
 
-def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int) -> None:
-    """Play and write episodes, numbered from `first`, until the goal is reached; `threads` at once in every worker."""
+def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
+    """Play and write episodes, numbered from `first`, until the goal is reached."""
     config, path = run.config, run.rollouts.folder / EPISODES
     done, frames = _collected(path)
     if done:  # what writes that failed have left behind
@@ -161,7 +156,7 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal, threads: int
     waiting = list[Episode]()
     with (
         one_thread(),
-        Pool(job_maker(config, agent), config.compute, threads, describe_seeds) as pool,
+        Pool(job_maker(config, agent), config.compute, describe_seeds) as pool,
         collection_progress(path, goal, done, frames) as progress,
     ):
         for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):

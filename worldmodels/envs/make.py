@@ -10,9 +10,6 @@ from worldmodels.envs.actions import VectorActions, squash_for
 from worldmodels.envs.frames import TaskFrames
 from worldmodels.errors import UserError
 
-ENGINE_PROCESS = "engine_process"
-"""Key in a game's metadata, true if it waits for a process of its own: several may then play at once, in threads."""
-
 
 class FrameSkip(gym.Wrapper):
     """Repeats each action for `skip` of the game's steps, or until the episode ends, and adds up the rewards."""

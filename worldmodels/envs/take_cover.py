@@ -16,7 +16,6 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, start_engine
-from worldmodels.envs.make import ENGINE_PROCESS
 
 SCREEN_SHAPE = (120, 160, 3)
 FRAME_SHAPE = (64, 64, 3)
@@ -66,7 +65,6 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
     metadata: dict[str, Any] = {  # noqa: RUF012
         "render_modes": ["rgb_array"],
         "render_fps": TICS_PER_SECOND,
-        ENGINE_PROCESS: True,
     }
 
     def __init__(

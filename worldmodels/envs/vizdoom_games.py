@@ -8,7 +8,6 @@ import vizdoom as vzd
 import vizdoom.gymnasium_wrapper  # registers the games
 
 from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, launch
-from worldmodels.envs.make import ENGINE_PROCESS
 
 
 class GuestGame:
@@ -43,7 +42,6 @@ class VizdoomGame(gym.Wrapper):
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
-        self.metadata = {**env.metadata, ENGINE_PROCESS: True}
         wrapped: Any = env.unwrapped  # a VizdoomEnv
         wrapped.game = GuestGame(wrapped.game)
         self._game = wrapped

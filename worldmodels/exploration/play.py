@@ -1,9 +1,6 @@
 """The job of workers that play exploring policies: from the seeds of some episodes to the episodes."""
 
-import queue
 from collections.abc import Sequence
-
-import gymnasium as gym
 
 from worldmodels.config import TaskConfig
 from worldmodels.data.episode import Episode, Notes
@@ -13,7 +10,7 @@ from worldmodels.pulse import beat
 
 
 class PlayExploring:
-    """Plays episodes, each with an exploring policy of its own; may be called by several threads at once.
+    """Plays episodes, each with an exploring policy of its own.
 
     Args:
         task: the game, with the step limit of recorded episodes.
@@ -21,22 +18,15 @@ class PlayExploring:
     """
 
     def __init__(self, task: TaskConfig, make_policy: PolicyMaker) -> None:
-        self._task, self._make_policy = task, make_policy
-        self._idle: queue.SimpleQueue[gym.Env] = queue.SimpleQueue()
-        self._games = list[gym.Env]()
+        self._make_policy = make_policy
+        self._game = make_game(task)
 
     def __call__(self, seeds: Sequence[int]) -> list[Episode]:
         """The episodes with some seeds."""
-        try:
-            game = self._idle.get_nowait()
-        except queue.Empty:
-            game = make_game(self._task)
-            self._games.append(game)
-        episodes = [self._episode(game, seed) for seed in seeds]
-        self._idle.put(game)
-        return episodes
+        return [self._episode(seed) for seed in seeds]
 
-    def _episode(self, game: gym.Env, seed: int) -> Episode:
+    def _episode(self, seed: int) -> Episode:
+        game = self._game
         policy = self._make_policy(game.get_wrapper_attr("squash"), seed)
         notes = Notes(seed)
         frame, _ = game.reset(seed=seed)
@@ -50,6 +40,5 @@ class PlayExploring:
         return notes.episode(terminated, truncated)
 
     def close(self) -> None:
-        """Close the games."""
-        for game in self._games:
-            game.close()
+        """Close the game."""
+        self._game.close()
