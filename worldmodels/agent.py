@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from worldmodels.config import ComputeConfig, ControllerConfig, DreamStart, MemoryConfig, TaskConfig, VisionConfig
 from worldmodels.controller.linear import LinearController
-from worldmodels.dream import DreamVectorEnv, Guards
+from worldmodels.dream import DreamRollouts, DreamVectorEnv, Guards
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
@@ -100,17 +100,31 @@ class Agent:
 
         A dream that starts at "any" real moment lasts for as many steps as one that starts at a "first" frame.
         """
-        if self.memory.config.reward_head or self.memory.config.done_head:
-            limit = max_steps or self.task.max_steps
-            starts = self.starts if start == "any" else self.starts.only_first()
-            inputs, guards = self.config.inputs, guards if start == "any" else guards.only_first()
-            return DreamVectorEnv(
-                self.memory, starts, self.squash, lanes, inputs, temperature, limit, precision, guards
+        starts, guards = self._dreamt_from(start, guards)
+        limit, inputs = max_steps or self.task.max_steps, self.config.inputs
+        return DreamVectorEnv(self.memory, starts, self.squash, lanes, inputs, temperature, limit, precision, guards)
+
+    def dream_rollouts(
+        self,
+        lanes: int,
+        temperature: float,
+        device: torch.device,
+        start: DreamStart = "first",
+        precision: torch.dtype = torch.float32,
+        guards: Guards = Guards(),  # noqa: B008  # immutable
+    ) -> DreamRollouts:
+        """The same dream for whole populations on a device."""
+        starts, guards = self._dreamt_from(start, guards)
+        how = self.config.inputs, temperature, self.task.max_steps, lanes, device, precision, guards
+        return DreamRollouts(self.memory, starts, self.squash, self.form, *how)
+
+    def _dreamt_from(self, start: DreamStart, guards: Guards) -> tuple[Starts, Guards]:
+        if not (self.memory.config.reward_head or self.memory.config.done_head):
+            raise UserError(
+                "This M predicts neither rewards nor ends, so nothing can be won in its dream: "
+                "train it with memory.reward_head or memory.done_head."
             )
-        raise UserError(
-            "This M predicts neither rewards nor ends, so nothing can be won in its dream: "
-            "train it with memory.reward_head or memory.done_head."
-        )
+        return (self.starts, guards) if start == "any" else (self.starts.only_first(), guards.only_first())
 
     def policy(
         self, lanes: int, items: int, candidates: NDArray | None = None, players: NDArray[np.int64] | None = None

@@ -300,7 +300,8 @@ class ComputeConfig:
     ray_address: str | None = None
     """Address of a running Ray cluster; a private one on this machine if not given."""
     device: str = "auto"
-    """Torch device of V's and M's training: `cpu`, `cuda`, or `auto` for a GPU if there is one."""
+    """Torch device of V's and M's training and of a population's dreams: `cpu`, `cuda`, or `auto` for a GPU if there is
+    one. Games are seen and played on the CPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of V, of M while it learns, and of dreams; `auto` takes bfloat16 where the processor has it."""
     check_disk: bool = True
@@ -312,6 +313,8 @@ class ComputeConfig:
     """Games that a worker plays side by side, so that V and M work on batches."""
     dream_lanes: Count = 512
     """Dreams that a worker dreams side by side."""
+    gpu_dream_lanes: Count = 16_384
+    """Dreams side by side on a GPU, where one process dreams them all."""
     hang_after: Positive = 300.0
     """Seconds without a single step of its games after which a Ray worker counts as hung: it is killed and replaced."""
 

@@ -143,10 +143,7 @@ def play(world: World, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cu
         actions = policy.act(features)
         if not np.isfinite(actions).all():
             lane = int(np.flatnonzero(~np.isfinite(actions).all(1))[0])
-            raise UserError(
-                f"An agent's action is not a finite number, at step {lengths[item[lane]]} of the episode with seed "
-                f"{seeds[item[lane]]}: its V, M or C is damaged."
-            )
+            raise bad_action(seeds[item[lane]], f", at step {lengths[item[lane]]} of")
         features, rewards, terminated, truncated, infos = world.step(actions)
         beat()
         playing = np.flatnonzero(~vacant)
@@ -161,13 +158,25 @@ def play(world: World, policy: Policy, seeds: NDArray[np.int64], cuts: Cuts = Cu
         if cuts.max_steps is not None:
             vacant[playing] |= lengths[at] >= cuts.max_steps
         world.over |= vacant  # what was given up need not be played on
+    check_returns(returns, seeds)
+    return Outcomes(returns, lengths, successes)
+
+
+def check_returns(returns: NDArray[np.float64], seeds: NDArray[np.int64]) -> None:
+    """Raise UserError if the return of one of I episodes is not finite."""
     if not np.isfinite(returns).all():
         seed = seeds[np.flatnonzero(~np.isfinite(returns))[0]]
         raise UserError(
             f"The return of the episode with seed {seed} is not a finite number: the game or M's reward "
             "head is damaged."
         )
-    return Outcomes(returns, lengths, successes)
+
+
+def bad_action(seed: int, where: str = " in") -> UserError:
+    """What is raised where an agent does nothing that a game could take."""
+    return UserError(
+        f"An agent's action is not a finite number{where} the episode with seed {seed}: its V, M or C is damaged."
+    )
 
 
 def _begin(

@@ -27,7 +27,12 @@ class Mover:
         guards: how the dream differs from M's own.
         precision: of the matrix products.
         block: rows of a matrix product on the CPU.
+
+    Attributes:
+        of_one_shape: whether a step does the same operations on the same sizes every time.
     """
+
+    of_one_shape = True
 
     def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> None:
         self._first, self._dropout = Stepper(memory, precision, block), guards.dropout
@@ -59,6 +64,8 @@ class Mover:
 
 class OneMember(Mover):
     """Each dream is moved by one of the Ms, drawn with equal chances; M steps too, for C's sake."""
+
+    of_one_shape = False
 
     def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> None:
         super().__init__(memory, guards, precision, block)

@@ -73,6 +73,11 @@ class Simulator:
         self._rows = self._starting(self.lanes)
 
     @property
+    def of_one_shape(self) -> bool:
+        """Whether a step does the same operations on the same sizes every time."""
+        return self._mover.of_one_shape
+
+    @property
     def dreams(self) -> Dreams:
         """The dreams under way, a row for each of `lanes`."""
         return Dreams(*(tensor[: len(self.lanes)] for tensor in self._rows[: len(Dreams._fields)]))

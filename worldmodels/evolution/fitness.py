@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig, DreamStart
-from worldmodels.dream import Guards
+from worldmodels.dream import DreamRollouts, Guards
 from worldmodels.envs.perturbations import Perturbation
-from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, play
-from worldmodels.runtime import pick_precision
+from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, bad_action, check_returns, play
+from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import shortened
 from worldmodels.workers import Pool
 
@@ -96,17 +96,35 @@ class PlayTrials:
 
 
 class Fitness:
-    """Plays candidates on seeds over a pool of workers."""
+    """Plays candidates on seeds over a pool of workers; on a GPU, dreams all of them at once in this process.
+
+    Attributes:
+        dreams_at_once: whether it does the latter.
+    """
 
     def __init__(self, worlds: Worlds) -> None:
-        self.worlds = worlds
-        self.pool: Pool[Trial, Outcomes] = Pool(partial(PlayTrials, worlds), worlds.compute, describe=Trial.describe)
+        self.worlds, self.device = worlds, pick_device(worlds.compute)
+        self.dreams_at_once = self.device.type == "cuda"
 
     def __enter__(self) -> "Fitness":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.pool.close()
+        if "pool" in self.__dict__:
+            self.pool.close()
+
+    @cached_property
+    def pool(self) -> Pool[Trial, Outcomes]:
+        """The workers; they are called up when there is something to do."""
+        return Pool(partial(PlayTrials, self.worlds), self.worlds.compute, describe=Trial.describe)
+
+    @cached_property
+    def dreams(self) -> DreamRollouts:
+        """The dreams of a whole population at once."""
+        worlds, precision = self.worlds, pick_precision(self.worlds.compute, self.device)
+        lanes = worlds.compute.gpu_dream_lanes
+        how = worlds.temperature, self.device, worlds.start, precision, worlds.guards
+        return worlds.agent.dream_rollouts(lanes, *how)
 
     def evaluate(
         self,
@@ -116,18 +134,39 @@ class Fitness:
         cuts: Cuts = Cuts(),  # noqa: B008  # immutable
     ) -> Outcomes:
         """All candidates (N, P) on all seeds (K,); every field of the outcomes is (N, K)."""
-        count = len(candidates) * len(seeds)
         players = np.repeat(np.arange(len(candidates)), len(seeds))
         played = np.tile(seeds, len(candidates))
-        trials = (
-            # only the candidates that a part needs are sent with it; they are consecutive
-            Trial(world, candidates[np.unique(players[part])], players[part] - first, played[part], cuts, int(first))
-            for part in self._parts(count)
-            for first in players[part[:1]]
-        )
-        returns, lengths, successes = Outcomes.join(list(self.pool.map(trials)))
+        play = self._dream if world == "dream" and self.dreams_at_once else partial(self._spread, world)
+        returns, lengths, successes = play(candidates, players, played, cuts)
         shape = (len(candidates), len(seeds))
         return Outcomes(returns.reshape(shape), lengths.reshape(shape), successes.reshape(shape))
+
+    def _dream(
+        self, candidates: NDArray[np.float32], players: NDArray[np.int64], seeds: NDArray[np.int64], cuts: Cuts
+    ) -> Outcomes:
+        """Dreams (I,) on the GPU."""
+        tally = self.dreams.play(candidates, players, seeds, *cuts)
+        if not tally.sound.all():
+            raise bad_action(int(seeds[(~tally.sound).nonzero()[0]]))
+        check_returns(tally.returns.numpy(), seeds)
+        return Outcomes(tally.returns.numpy(), tally.lengths.numpy(), np.zeros(len(seeds), bool))
+
+    def _spread(
+        self,
+        world: WorldName,
+        candidates: NDArray[np.float32],
+        players: NDArray[np.int64],
+        seeds: NDArray[np.int64],
+        cuts: Cuts,
+    ) -> Outcomes:
+        """Episodes (I,) over the workers."""
+        trials = (
+            # only the candidates that a part needs are sent with it; they are consecutive
+            Trial(world, candidates[np.unique(players[part])], players[part] - first, seeds[part], cuts, int(first))
+            for part in self._parts(len(seeds))
+            for first in players[part[:1]]
+        )
+        return Outcomes.join(list(self.pool.map(trials)))
 
     def _parts(self, count: int) -> Iterator[NDArray[np.int64]]:
         """Consecutive items for one task a worker: a task's lanes take items until none is left."""

@@ -1,5 +1,6 @@
 """The server from the command line: agents, an address to listen on, and the page's own address for the visitor."""
 
+import contextlib
 import gc
 import ipaddress
 import os
@@ -54,10 +55,9 @@ def play_dream(
             say("Everyone who can reach this machine can play too.")
         if show and _has_browser():
             webbrowser.open(address)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # which the server may keep to itself
             server.run(sockets=[listener])
-        except KeyboardInterrupt:
-            say("The dream is over.")
+        say("The dream is over.")
 
 
 def listen(host: str, port: int) -> socket.socket:
