@@ -1,7 +1,7 @@
 """Whole episodes of a population inside the dream, without a look at them from outside: how a GPU dreams.
 
 `worldmodels.play.play` asks a world for observations after every step; on a GPU these round trips would take longer
-than the steps. Here candidates, dreams and scores stay on the device, which is asked now and then which dreams are over.
+than the steps. Here candidates, dreams and scores stay on the device, and every few steps it is asked what is over.
 """
 
 import copy
