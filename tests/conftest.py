@@ -1,6 +1,7 @@
 """Shapes are checked while tests run, one thread computes, and a tiny run of the counting game is at hand."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -80,3 +81,9 @@ def tiny_car_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def tiny_agent(tiny_run: Run) -> Agent:
     """The tiny run's agent."""
     return agent_of_run(tiny_run, "real")
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every disk is said to have nothing left."""
+    monkeypatch.setattr("shutil.disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0))

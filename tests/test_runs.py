@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import textwrap
@@ -32,6 +33,20 @@ def test_an_atomic_write_replaces_the_whole_file(tmp_path: Path) -> None:
         assert path.read_text() == "old and longer"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_atomic_write_is_on_disk_before_and_after_it_takes_its_place(tmp_path: Path, monkeypatch) -> None:
+    synced, sync = [], os.fsync
+
+    def watched(descriptor: int) -> None:
+        synced.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")).name, (tmp_path / "x.txt").exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    write_json(tmp_path / "x.txt", {})
+    (temporary, before), (folder, after) = synced
+    assert temporary.startswith(".x.txt.")
+    assert (before, folder, after) == (False, tmp_path.name, True)
 
 
 def fill_the_disk(path: Path) -> None:

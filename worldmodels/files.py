@@ -17,7 +17,10 @@ MAX_JSON = 16 * 2**20
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place, complete and on disk, when the block ends without error."""
+    """A temporary name beside `path` that takes its place, complete and on disk, when the block ends without error.
+
+    The folder goes to disk too: even after a power cut it holds either the old file or the new one, whole.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
@@ -25,8 +28,17 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o644)  # some writers make files that only their owner can read
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def clear_unfinished(folder: Path) -> None:

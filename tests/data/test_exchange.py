@@ -569,3 +569,10 @@ def test_the_scripts(
     assert call(monkeypatch, "import_rollouts", "--run", tmp_path / "x") == 2
     assert capsys.readouterr().err == "Name what to import: either --npz FOLDER or --minari DATASET.\n"
     assert call(monkeypatch, "export_rollouts", "--run", run) == 2
+
+
+def test_an_import_stops_where_the_disk_is_too_full(tmp_path: Path, full_disk: None) -> None:
+    source, run = folder_of(tmp_path / "npz", arrays(0, 3)), run_with(tmp_path / "run")
+    with pytest.raises(UserError, match="The import needs about"):
+        import_rollouts(run, npz=source)
+    assert not list(run.rollouts.folder.glob("*.lance"))

@@ -126,3 +126,11 @@ def test_labelled_episodes_are_of_both_sides(count: int, limit: int) -> None:
     assert 1 <= len(held_out) <= limit
     assert 1 <= len(chosen) - len(held_out) <= limit
     assert len(set(chosen.tolist())) == len(chosen)
+
+
+def test_labels_are_not_begun_on_a_disk_that_is_too_full(run: Run, tmp_path: Path, full_disk: None) -> None:
+    copy = Run(tmp_path / "run", run.config)
+    shutil.copytree(run.rollouts.folder, copy.rollouts.folder)
+    with pytest.raises(UserError, match="The labelling needs about"):
+        label_rollouts(copy)
+    assert not copy.labels.started

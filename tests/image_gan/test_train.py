@@ -99,3 +99,8 @@ def test_the_digits_are_real() -> None:
     images = digits()
     assert images.shape == (5000, 28, 28, 1)
     assert (images.min(), images.max()) == (0, 255)
+
+
+def test_a_disk_that_is_too_full_is_noticed(tmp_path: Path, full_disk: None) -> None:
+    with pytest.raises(UserError, match="The GAN needs about"):
+        train_image_gan(Run(tmp_path, config()))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from worldmodels.config import TaskConfig
 from worldmodels.data.arrays import open_array
 from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of, split_episodes
+from worldmodels.disk import require_space
 from worldmodels.envs.labelled import labelled_game
 from worldmodels.envs.state import Label
 from worldmodels.errors import UserError
@@ -163,6 +164,8 @@ def label_rollouts(run: Run) -> Labels | None:
     stage = run.labels
     with stage.begin(options, [run.rollouts]):
         if stage.done is None:
+            needed = int(np.diff(rollouts.starts)[chosen].sum()) * (4 * len(reader.labels) + 64 * 64 // 8)
+            require_space(stage.folder, needed, "The labelling", run.config.compute)
             pool = Pool(partial(ReplayEpisode, run.config.task), run.config.compute, describe=Recorded.describe)
             with pool, progress_bar("Labels", len(chosen), "episodes") as bar:
 

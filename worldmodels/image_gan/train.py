@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldmodels.config import ImageGANConfig
+from worldmodels.disk import require_space, training_bytes
 from worldmodels.errors import UserError
 from worldmodels.image_gan.digits import digits
 from worldmodels.image_gan.gan import GAN
@@ -86,7 +87,7 @@ def train_image_gan(run: Run) -> None:
 class _Training:
     def __init__(self, run: Run, images: NDArray[np.uint8]) -> None:
         self.folder, self.stage = run.image_gan.folder, run.image_gan
-        self.config, self.seed = run.config.image_gan, run.config.seed
+        self.config, self.seed, self.compute = run.config.image_gan, run.config.seed, run.config.compute
         self.device = pick_device(run.config.compute)
         self.precision = pick_precision(run.config.compute, self.device)
         self.images = torch.from_numpy(images).to(self.device).float() / 127.5 - 1
@@ -112,6 +113,7 @@ class _Training:
             MetricsLog(self.folder, self.iteration) as log,
             progress_bar("GAN", config.iterations, "iterations", self.iteration) as bar,
         ):
+            self._require_space()
             for iteration in range(self.iteration + 1, config.iterations + 1):
                 self.iteration = iteration
                 metrics = self._learn()
@@ -125,6 +127,9 @@ class _Training:
                     self._validate(log, bar)
         save_tensors(self.folder / WEIGHTS, self.gan.state_dict(), iteration=self.iteration)
         self.stage.finish({"iterations": self.iteration}, artefacts=[WEIGHTS])
+
+    def _require_space(self) -> None:
+        require_space(self.folder, training_bytes(self.gan), "The GAN", self.compute)
 
     def _learn(self) -> dict[str, Tensor]:
         """The lecture's iteration: the discriminator on real and on fakes, then the generator through it."""
@@ -148,6 +153,7 @@ class _Training:
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure the variety of samples, draw them and the curves, and save the state to resume from."""
+        self._require_space()
         self.gan.eval()
         rows = stream(self.seed, "image_gan/validation").choice(len(self.images), MEASURED, replace=False)
         z = torch.randn(MEASURED, self.gan.z_dim, generator=torch.Generator().manual_seed(self.seed)).to(self.device)

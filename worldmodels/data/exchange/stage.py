@@ -1,16 +1,20 @@
 """Stage 1 for those who have their rollouts already: episodes from elsewhere, exactly as if they had been collected."""
 
+import math
 import os
 import shutil
 from pathlib import Path
 
 import lance
 
+from worldmodels.config import ComputeConfig
 from worldmodels.data.episode import Episode
 from worldmodels.data.exchange.minari import MinariSet
 from worldmodels.data.exchange.npz import NpzFolder
 from worldmodels.data.exchange.recording import Episodes, Source
 from worldmodels.data.rollouts import EPISODES, FLUSH_ROWS, Rollouts, append_episodes, summarise
+from worldmodels.disk import require_space
+from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar
 from worldmodels.runs import Run
@@ -45,7 +49,7 @@ def import_rollouts(run: Run, npz: Path | None = None, minari: str | None = None
             return
         path = stage.folder / EPISODES
         if not path.exists():  # it takes its name when it is complete
-            _write(episodes, stage.folder / UNFINISHED, path)
+            _write(episodes, stage.folder / UNFINISHED, path, run.config.compute)
         stage.finish(summarise(Rollouts(path), source.squash))
 
 
@@ -64,7 +68,7 @@ def _check(episodes: Episodes) -> None:
             bar.advance(1, f"{episodes.check(number):,} steps")
 
 
-def _write(episodes: Episodes, unfinished: Path, path: Path) -> None:
+def _write(episodes: Episodes, unfinished: Path, path: Path, compute: ComputeConfig) -> None:
     """Write all episodes under the name `unfinished`, which then becomes `path`."""
     shutil.rmtree(unfinished, ignore_errors=True)
     total, waiting, written, frames = len(episodes.source.names), list[Episode](), 0, 0
@@ -74,7 +78,9 @@ def _write(episodes: Episodes, unfinished: Path, path: Path) -> None:
                 waiting.append(episodes(number))
                 frames += len(waiting[-1])
                 bar.advance(1, f"{frames:,} frames")
-                if sum(map(len, waiting)) >= FLUSH_ROWS or number == total - 1:
+                rows = sum(map(len, waiting))
+                if rows >= FLUSH_ROWS or number == total - 1:
+                    require_space(path.parent, rows * math.prod(SHAPE), "The import", compute)
                     append_episodes(unfinished, waiting, written)
                     written += len(waiting)
                     waiting.clear()
