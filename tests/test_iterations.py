@@ -40,6 +40,32 @@ def test_the_explorer_collects(tmp_path: Path) -> None:
     assert len(iterations(iterated(tmp_path, controllers={}))) == 1
 
 
+def test_later_iterations_may_have_options_of_their_own(tmp_path: Path) -> None:
+    later = {"collect": {"episodes": 3, "policy": "uniform"}, "controllers": {"dream": {"temperature": 1.3}}}
+    first, second, third = iterations(iterated(tmp_path, iterations=3, later=later))
+    assert first.config.collect.episodes != 3
+    assert first.config.controllers["dream"].temperature != 1.3
+    for run in (second, third):
+        assert (run.config.collect.episodes, run.config.collect.policy) == (3, "agent")
+        assert run.config.controllers["dream"].temperature == 1.3
+        assert run.config.controllers["dream"].generations == first.config.controllers["dream"].generations
+        assert run.config.vision == first.config.vision
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"colect": {}}, "colect is no section"),
+        ({"seed": 4}, "seed is no section"),
+        ({"collect": {"epsodes": 4}}, "later: collect: there is no option `epsodes`; did you mean `episodes`"),
+        ({"vision": {"steps": 0}}, "later: vision.steps: input should be greater than or equal to 1"),
+    ],
+)
+def test_what_is_no_option_of_a_later_iteration_is_refused_at_once(tmp_path: Path, later: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        iterations(iterated(tmp_path, iterations=2, later=later))
+
+
 def test_a_lineage_ends_where_a_run_is_gone_or_comes_again(tmp_path: Path) -> None:
     last = iterations(iterated(tmp_path, iterations=3))[2]
     assert lineage(last) == [last]

@@ -331,6 +331,9 @@ class Config:
     iterations: Annotated[Count, ANYTIME] = 1
     """Iterations of the whole pipeline: each but the first adds episodes of the last one's agent, and begins at its V,
     M and C."""
+    later: dict[str, Any] = field(default_factory=dict)
+    """Options of all iterations but the first, section by section, where they are to differ from the first one's.
+    For config files only."""
     explorer: str | None = None
     """Name of the controller that collects the next iteration's episodes; the first one if not given."""
     collect: CollectConfig = field(default_factory=CollectConfig)

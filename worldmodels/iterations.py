@@ -3,7 +3,9 @@
 import dataclasses
 from pathlib import Path
 
+from worldmodels.config import Config
 from worldmodels.errors import UserError
+from worldmodels.options import check_keys, merge, to_dict, validate
 from worldmodels.previous import recorded_run
 from worldmodels.runs import Run
 
@@ -30,12 +32,23 @@ def next_run(run: Run, controller: str, folder: Path) -> Run:
     """The run, in a folder of its own, that is another iteration of training after this one.
 
     It adds to this run's rollouts episodes that this run's agent plays, and its V, M and C begin at this run's. It has
-    a seed of its own, so that C meets other episodes.
+    a seed of its own, so that C meets other episodes. Raises UserError if `later` holds what is no option of a section.
     """
-    agent, before = str(run.controller(controller).folder), str(run.folder)
-    collect = dataclasses.replace(run.config.collect, policy="agent", agent=agent, onto=before)
-    seed = run.config.seed + 1
-    return Run(folder, dataclasses.replace(run.config, collect=collect, seed=seed, previous=before, iterations=1))
+    agent, before, config = str(run.controller(controller).folder), str(run.folder), _later(run.config)
+    collect = dataclasses.replace(config.collect, policy="agent", agent=agent, onto=before)
+    seed = config.seed + 1
+    return Run(folder, dataclasses.replace(config, collect=collect, seed=seed, previous=before, iterations=1))
+
+
+def _later(config: Config) -> Config:
+    """The options of a later iteration."""
+    for name in config.later:
+        if not dataclasses.is_dataclass(getattr(config, name, None)) and name != "controllers":
+            raise UserError(
+                f"later: {name} is no section of options: it may hold collect, vision, controllers and so on."
+            )
+    check_keys(config.later, "later")
+    return validate(merge(to_dict(config), config.later), "later")
 
 
 def lineage(run: Run) -> list[Run]:
