@@ -9,4 +9,5 @@ if __name__ == "__main__":
     which = (str, "real", "Name of the controller whose agent is written.")
     where = (Path, Path("checkpoint"), "Folder to make.")
     kept = (bool, True, "Keep V and M in float16: half the size.")
-    stage_main(export_agent, [], name=which, to=where, half=kept)
+    told = (str, "", "A remark for the model card on how the agent was made, e.g. on which machines.")
+    stage_main(export_agent, [], name=which, to=where, half=kept, note=told)

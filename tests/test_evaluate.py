@@ -14,6 +14,7 @@ from worldmodels.config import Config, EvaluateConfig
 from worldmodels.errors import UserError
 from worldmodels.evaluate import RANDOM, evaluate, interquartile_mean, statistics
 from worldmodels.export import export_agent
+from worldmodels.iterations import next_run
 from worldmodels.runs import Run
 from worldmodels.seeds import test_seeds as reserved_seeds
 
@@ -129,6 +130,17 @@ def test_half_a_checkpoint_is_rounded_and_has_a_card(run: Run, tmp_path: Path) -
     scored = next(row for row in rows_of(run) if row["agent"] == "real" and row["world"] == "real")
     assert f"{scored['mean']:.1f} ± {scored['std']:.1f}" in card
     assert f"--checkpoint {tmp_path / 'True'}" in card
+
+
+def test_a_card_tells_of_all_iterations_and_what_is_remarked(run: Run, tmp_path: Path) -> None:
+    later = next_run(run, "real", run.folder / "iterations" / "2")
+    shutil.copytree(run.folder, later.folder, ignore=shutil.ignore_patterns("iterations", "latents"))
+    export_agent(later, "real", tmp_path / "mine", note="Played on two machines.")
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert card.index("Iteration 1 of 2") < card.index("Iteration 2 of 2") < card.index("Played on two machines")
+    assert card.count("| rollouts | finished |") == 2
+    assert (card.count("| latents |"), card.count("| C (real) |")) == (1, 2)
+    assert "not begun" not in card
 
 
 def test_a_checkpoint_is_never_overwritten(run: Run, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from worldmodels.render.card import CARD, model_card
 from worldmodels.runs import Run
 
 
-def export_agent(run: Run, name: str, to: Path, half: bool = True) -> None:
+def export_agent(run: Run, name: str, to: Path, half: bool = True, note: str = "") -> None:
     """Write the run's agent as a checkpoint: weights as safetensors, options as JSON, and a model card.
 
     With `half`, V, M and the starts of dreams are kept in float16: half the size, and rounding far below what an agent
-    notices. C stays float32.
+    notices. C stays float32. `note` is added to what the card says of the agent's making.
 
     Raises:
         UserError: the controller is not finished, or the folder `to` exists.
@@ -29,7 +29,7 @@ def export_agent(run: Run, name: str, to: Path, half: bool = True) -> None:
     unfinished = to.with_name(f".{to.name}.{os.getpid()}.tmp")
     try:
         agent.save(unfinished, torch.float16 if half else torch.float32)
-        (unfinished / CARD).write_text(model_card(run, name, str(to)), encoding="utf-8")
+        (unfinished / CARD).write_text(model_card(run, name, str(to), note), encoding="utf-8")
         os.replace(unfinished, to)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from worldmodels.evaluate import RANDOM, read_scores
 from worldmodels.files import read_json
+from worldmodels.iterations import lineage
 from worldmodels.options import write_yaml
 from worldmodels.render.document import Block, Heading, Listing, Paragraph, Table, to_markdown
 from worldmodels.render.scores import score_blocks
-from worldmodels.render.summary import in_words, stage_rows
+from worldmodels.render.summary import NOT_BEGUN, in_words, stage_rows
 from worldmodels.runs import Run
 
 CARD = "README.md"
@@ -23,12 +24,12 @@ LIMITS = (
 )
 
 
-def model_card(run: Run, name: str, folder: str) -> str:
-    """The card, as Markdown, of the run's agent `name`, for a checkpoint in `folder`."""
-    return to_markdown(f"{run.config.task.name}: the agent {name}", list(_blocks(run, name, folder)))
+def model_card(run: Run, name: str, folder: str, note: str = "") -> str:
+    """The card, as Markdown, of the run's agent `name`, for a checkpoint in `folder`; `note` is told of its making."""
+    return to_markdown(f"{run.config.task.name}: the agent {name}", list(_blocks(run, name, folder, note)))
 
 
-def _blocks(run: Run, name: str, folder: str) -> Iterator[Block]:
+def _blocks(run: Run, name: str, folder: str, note: str) -> Iterator[Block]:
     alone = dataclasses.replace(run.config, controllers={name: run.config.controllers[name]})
     yield Paragraph(in_words(alone))
     yield Listing("Score it, or play in its dream", _commands(folder))
@@ -39,7 +40,14 @@ def _blocks(run: Run, name: str, folder: str) -> Iterator[Block]:
     else:
         yield Paragraph("Not measured when this was written.", aside=True)
     yield Heading("How it was made")
-    yield Table(("stage", "state", "result", "time"), stage_rows(Run(run.folder, alone)), texts=3)
+    runs = [*lineage(run)[:-1], Run(run.folder, alone)]
+    for number, one in enumerate(runs, 1):
+        if len(runs) > 1:
+            yield Paragraph(f"Iteration {number} of {len(runs)}:")
+        stages = [row for row in stage_rows(one) if row[1] != NOT_BEGUN]
+        yield Table(("stage", "state", "result", "time"), stages, texts=3)
+    if note:
+        yield Paragraph(note)
     yield Paragraph(f"Training, validation and test seeds are disjoint ranges. Written on {machine()}.")
     versions = read_json(run.controller(name).folder / "options.json").get("versions", {})
     yield Paragraph(f"Made with {', '.join(f'{package} {version}' for package, version in versions.items())}.")

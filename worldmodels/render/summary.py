@@ -6,6 +6,7 @@ from typing import Any
 from worldmodels.config import Config, ControllerConfig
 from worldmodels.runs import Run, Stage
 
+NOT_BEGUN = "not begun"
 UNTOLD = {"latent_dim", "action_dim", "model", "squash"}
 """Entries of a summary that are options rather than results."""
 
@@ -61,7 +62,7 @@ def stage_rows(run: Run) -> list[tuple[str, ...]]:
 
 def _row(name: str, stage: Stage) -> tuple[str, ...]:
     done = stage.done
-    state = "finished" if done else "begun" if stage.started else "not begun"
+    state = "finished" if done else "begun" if stage.started else NOT_BEGUN
     summary = done["summary"] if done else {}
     seconds = stage.seconds()
     told = ", ".join(f"{key} {value}" for key, value in _flat(summary))
