@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from dreaming import BOX, DISCRETE, PAIRS, H, Z, memory_of
 
-from tests.dreaming import BOX, DISCRETE, PAIRS, H, Z, memory_of
 from worldmodels.controller.linear import LinearController
 from worldmodels.dream import DreamRollouts, DreamVectorEnv, Guards, rollouts
 from worldmodels.dream.rollouts import Squashed

@@ -7,6 +7,7 @@ than the steps. Here candidates, dreams and scores stay on the device, and every
 import copy
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from worldmodels.controller.linear import LinearController, features, outputs
 from worldmodels.dream.guards import Guards
-from worldmodels.dream.simulator import Simulator
+from worldmodels.dream.simulator import Events, Simulator
 from worldmodels.envs.actions import Squash
 from worldmodels.memory.mdn_rnn import MDNRNN
 from worldmodels.memory.starts import Starts
@@ -55,23 +56,17 @@ class Tally:
         return cls(torch.zeros(count, dtype=torch.float64, device=device), *steps, *alive)
 
     def add(
-        self,
-        lanes: Int[Tensor, " r"],
-        action: Float[Tensor, "r a"],
-        reward: Float[Tensor, " r"],
-        done: Bool[Tensor, " r"],
-        limit: int,
-        patience: int,
+        self, lanes: Int[Tensor, " r"], action: Float[Tensor, "r a"], events: Events, limit: int, patience: int
     ) -> None:
         """Count a step of some dreams; those that are over stay as they are."""
         alive = self.alive[lanes]
         lengths = self.lengths[lanes] + alive
-        waiting = torch.where(reward > 0, 0, self.waiting[lanes] + 1)
-        self.returns.index_add_(0, lanes, torch.where(alive, reward, 0).double())
+        waiting = torch.where(events.reward > 0, 0, self.waiting[lanes] + 1)
+        self.returns.index_add_(0, lanes, torch.where(alive, events.reward, 0).double())
         self.lengths.index_copy_(0, lanes, lengths)
         self.waiting.index_copy_(0, lanes, waiting)
         self.sound.index_copy_(0, lanes, self.sound[lanes] & (action.isfinite().all(1) | ~alive))
-        self.alive.index_copy_(0, lanes, alive & ~done & (lengths < limit) & (waiting < patience))
+        self.alive.index_copy_(0, lanes, alive & ~events.done & (lengths < limit) & (waiting < patience))
 
 
 class DreamRollouts:
@@ -159,7 +154,8 @@ class DreamRollouts:
         simulator = Simulator(self.memory, self.starts, count, self.precision, self.guards, block)
         simulator.begin(torch.arange(count), seed)
         while len(lanes := simulator.lanes):
-            step = self._step(simulator, weight[player[lanes]], bias[player[lanes]], tally, limit, patience)
+            own = weight[player[lanes]], bias[player[lanes]]
+            step = partial(self._step, simulator, *own, tally, limit, patience)
             # `step` has to stay: the recording reads and writes its tensors where they lie
             again = _recorded(step) if self.device.type == "cuda" and simulator.of_one_shape else step
             while simulator.lanes is lanes:  # until rows are dropped
@@ -175,17 +171,11 @@ class DreamRollouts:
         tally: Tally,
         limit: int,
         patience: int,
-    ) -> Callable[[], None]:
-        """What one step of all dreams under way does; its tensors are the same ones at every call."""
-        lanes, dreams = simulator.lanes, simulator.dreams
-
-        def step() -> None:
-            seen = features(self.inputs, dreams.z, dreams.h, dreams.c)
-            action = self._squashed(outputs(weight, bias, seen))
-            events = simulator.step(action, self.temperature)
-            tally.add(lanes, action, events.reward, events.done, limit, patience)
-
-        return step
+    ) -> None:
+        """One step of all dreams under way, each row by a candidate of its own."""
+        dreams, lanes = simulator.dreams, simulator.lanes
+        action = self._squashed(outputs(weight, bias, features(self.inputs, dreams.z, dreams.h, dreams.c)))
+        tally.add(lanes, action, simulator.step(action, self.temperature), limit, patience)
 
 
 def _recorded(step: Callable[[], None]) -> Callable[[], None]:
