@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -89,6 +90,22 @@ def test_a_model_that_cannot_encode_is_measured_by_its_samples(run: Run, tmp_pat
     assert found["probes"] == {}
     assert found["notes"][0] == "A blind model cannot be V."
     assert "no prior" in found["notes"][1]
+
+
+def test_m_looks_ahead_in_episodes_of_every_part(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def errors(*given: object) -> list[object]:
+        seen.append(np.array(given[4]).tolist())
+        return []
+
+    monkeypatch.setattr(stage, "split_of", lambda *_: (np.array([0, 2]), np.array([1, 3, 5, 7, 9, 11])))
+    monkeypatch.setattr(stage, "HELD_OUT", 3)
+    monkeypatch.setattr(stage, "prediction_errors", errors)
+    measure_vision(copy_of(tiny_run, tmp_path / "run", "rollouts", "vision", "latents", "memory"))
+    assert seen == [[1, 5, 11]]
 
 
 def test_a_game_without_labels_is_measured_without_them(tiny_run: Run, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.sheets import markdown, print_sheets
 from worldmodels.config import ControllerConfig
 from worldmodels.data.latents import Latents
-from worldmodels.data.rollouts import rollouts_of, spread
+from worldmodels.data.rollouts import HELD_OUT, rollouts_of, spread
 from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json, write_text
 from worldmodels.memory.train import train_memory
@@ -28,8 +28,6 @@ from worldmodels.seeds import validation_seeds
 from worldmodels.vision.train import split_of
 
 TABLE = "table.json"
-HELD_OUT = 128
-"""At most so many held-out episodes are followed."""
 
 
 def train_checked_memory(run: Run) -> None:
