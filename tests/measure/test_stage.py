@@ -88,8 +88,17 @@ def test_a_model_that_cannot_encode_is_measured_by_its_samples(run: Run, tmp_pat
     assert set(found["samples"]) == {"real"}
     assert set(found["reconstruction"]) == {"average_frame"}
     assert found["probes"] == {}
-    assert found["notes"][0] == "A blind model cannot be V."
+    assert found["notes"][0] == "This blind has no encoder: only its samples are measured."
     assert "no prior" in found["notes"][1]
+
+
+def test_a_v_whose_latents_are_not_finite_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: VAE, frames: Tensor) -> Posterior:
+        return Posterior(*torch.full((2, len(frames), self.latent_dim), torch.nan))
+
+    monkeypatch.setattr(VAE, "encode", broken)
+    with pytest.raises(UserError, match="values that are not finite"):
+        measure_vision(copy_of(run, tmp_path / "run", "rollouts", "vision"))
 
 
 def test_m_looks_ahead_in_episodes_of_every_part(
