@@ -123,8 +123,10 @@ def _check(config: Config, squash: Squash, agent: Agent | None, before: Stage | 
         hold_bounds(config.collect)
     if before is None:
         return
-    Rollouts(before.folder / EPISODES)  # which refuses those of another version before they are copied
-    if typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
+    summary = before.summary()
+    # refused before they are copied: those of another version, and those that are not what was collected
+    Rollouts(before.folder / EPISODES, summary.get("digest"))
+    if typed(Squash, summary["squash"], str(before.folder)) != squash:
         raise UserError(f"The rollouts of {before.folder} have other actions than {config.task.name} takes.")
 
 
