@@ -15,6 +15,8 @@ from worldmodels.envs.doom_engine import IWAD
 
 SCREEN_SHAPE = (120, 160, 3)
 FRAME_SHAPE = (64, 64, 3)
+TASK_ROWS = 100
+"""Rows that V sees; below them is the place of the status bar."""
 
 Screen = NDArray[np.uint8]
 """Numbers of colours, uint8 (120, 160)."""
@@ -26,10 +28,10 @@ def coloured(screen: Screen) -> NDArray[np.uint8]:
 
 
 def task_frame(screen: Screen) -> NDArray[np.uint8]:
-    """What V sees of a screen: the bottom sixth (the status bar's place) cropped, the rest averaged to 64x64.
+    """What V sees of a screen: its upper `TASK_ROWS` rows, averaged to 64x64.
 
-    screen: uint8 (120, 160). Returns uint8 (64, 64, 3), bit for bit that of
-    `cv2.resize(coloured(screen)[:100], (64, 64), interpolation=cv2.INTER_AREA)` in a third of its time.
+    screen: uint8 (120, 160), of which the rows below may be missing. Returns uint8 (64, 64, 3), bit for bit that of
+    `cv2.resize(coloured(screen)[:TASK_ROWS], (64, 64), interpolation=cv2.INTER_AREA)` in a third of its time.
     """
     return _averaged(screen, _packed_palette())
 
@@ -59,7 +61,7 @@ def _averaged(screen: Screen, packed: NDArray[np.float64]) -> NDArray[np.uint8]:
     in units of 1/5 of a column and 1/25 of a row. The sums, at most 125 * 255, do not leave their 16 bits. Their mean
     is a multiple of 1/125, never closer than 1/250 to where rounding tips: far beyond float32's error.
     """
-    pixels = cv2.LUT(screen[:100], packed).reshape(100 * 8, 20)  # 4 groups of 5 columns a row
+    pixels = cv2.LUT(screen[:TASK_ROWS], packed).reshape(TASK_ROWS * 8, 20)  # 4 groups of 5 columns a row
     narrow = (pixels @ _COLUMNS).reshape(4, 25, 64)  # 4 bands of 25 rows
     sums = _ROWS @ narrow  # (4, 16, 64)
     sums += _MANTISSA

@@ -16,7 +16,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, start_engine
-from worldmodels.envs.doom_screen import FRAME_SHAPE, SCREEN_SHAPE, coloured, covered, task_frame
+from worldmodels.envs.doom_screen import FRAME_SHAPE, SCREEN_SHAPE, TASK_ROWS, coloured, covered, task_frame
 
 TICS_PER_SECOND = 35
 STAY, LEFT, RIGHT = 0, 1, 2
@@ -54,6 +54,10 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         recycle_after: episodes after which a fresh engine takes over; no result changes.
         render_mode: "rgb_array" or None.
 
+    Attributes:
+        deferred: set to true, for observations that are the part of the engine's own screen that task frames are made
+            of, uint8 (100, 160), only to be read. `develop` makes task frames of them.
+
     Raises:
         ValueError: if an action is not one finite number in an array of shape (1,), or an argument is none of
             the above.
@@ -83,6 +87,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         _check("render_mode", render_mode, render_mode in (None, "rgb_array"), "'rgb_array' or None")
         self.size, self.skill, self.time_limit = size, skill, time_limit
         self.labels, self.recycle_after, self.render_mode = labels, recycle_after, render_mode
+        self.deferred = False
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
         shape = SCREEN_SHAPE if size is None else FRAME_SHAPE
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
@@ -133,6 +138,11 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
             return None
         return coloured(self._last_screen())
 
+    @staticmethod
+    def develop(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The task frame (64, 64, 3) of a deferred observation (100, 160)."""
+        return task_frame(screen)
+
     def close(self) -> None:
         """Ends the engine. May be called again, and `reset` starts another."""
         self._in_episode = False
@@ -181,7 +191,9 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
 
     def _observation(self) -> NDArray[np.uint8]:
         screen = self._last_screen()
-        return coloured(screen) if self.size is None else task_frame(screen)
+        if self.size is None:
+            return coloured(screen)
+        return screen[:TASK_ROWS] if self.deferred else task_frame(screen)
 
     def _info(self) -> dict[str, Any]:
         return dict(self._labels)
