@@ -25,6 +25,7 @@ from worldmodels.data.rollouts import EPISODES
 from worldmodels.disk import folder_bytes
 from worldmodels.envs.doom_engine import start_engine
 from worldmodels.options import load_config
+from worldmodels.process import keep_freed_memory
 from worldmodels.ray_cluster import start_ray
 from worldmodels.runs import Run
 
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 3, 4])
     options = parser.parse_args()
+    keep_freed_memory()  # as every command does
     start_ray(ComputeConfig(workers=max(options.workers)))
     bare, size = list[float](), 0.0
     ratios: dict[int, list[float]] = {workers: [] for workers in options.workers}
