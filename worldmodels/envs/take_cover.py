@@ -15,7 +15,7 @@ import vizdoom as vzd
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, start_engine
+from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, episode_lost, start_engine
 
 SCREEN_SHAPE = (120, 160, 3)
 FRAME_SHAPE = (64, 64, 3)
@@ -59,7 +59,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         ValueError: if an action is not one finite number in an array of shape (1,), or an argument is none of
             the above.
         ResetNeeded: by `step` outside an episode, by `render` before the first.
-        RuntimeError: if three new engines in a row die.
+        UserError: if three new engines in a row die.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -161,10 +161,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
                 return game
             except ENGINE_ERRORS as error:
                 cause = error
-        raise RuntimeError(
-            f"TakeCover's episode is lost: VizDoom's engine died {ATTEMPTS} times in a row ({cause}); "
-            "if that repeats, see whether this machine has run out of memory or of space in /dev/shm."
-        ) from cause
+        raise episode_lost(cause) from cause
 
     def _look(self, game: vzd.DoomGame) -> bool:
         """Takes screen and objects from the engine; False if the episode is over and there are none."""
