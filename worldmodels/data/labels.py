@@ -53,7 +53,7 @@ class Labels:
             self.episodes = np.array(summary["episodes"], np.int64)
             self.rows = rows_of(starts, self.episodes)
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-            raise UserError(f"{folder} is damaged: it does not say what is labelled. Delete it.") from error
+            raise UserError(f"{folder} does not say what is labelled: delete it and label again.") from error
         try:
             numbers = open_array(folder / NUMBERS, np.float32, 2)
             self._packed = open_array(folder / OBJECTS, np.uint8, 2)
@@ -61,7 +61,7 @@ class Labels:
             raise UserError(f"{folder} holds no readable labels ({error}): delete it and label again.") from error
         wanted = [(len(self.rows), len(self.labels)), (len(self.rows), 64 * 64 // 8)]
         if [numbers.shape, self._packed.shape] != wanted:
-            raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and label again.")
+            raise UserError(f"{folder} is damaged: its arrays are of different lengths: delete it and label again.")
         self.numbers: NDArray[np.float32] = np.array(numbers)
 
     @property
@@ -142,7 +142,7 @@ def _check(same: bool, number: int, step: int, what: str) -> None:
     if not same:
         raise UserError(
             f"Episode {number} of the rollouts comes out otherwise when it is played again: the {what} of step {step} "
-            "differs, so the game's state is not known. Collect new rollouts on this machine."
+            "differs, so the game's state is not known: collect new rollouts on this machine."
         )
 
 

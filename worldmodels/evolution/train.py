@@ -113,9 +113,9 @@ class Evolution:
         for entry in generations:
             if checksum(self.optimizer.ask()) != entry.samples:
                 raise UserError(
-                    f"Evolution in {self.stage.folder} cannot go on here: generation {entry.generation} "
-                    "comes out otherwise than on the machine where it began. Go on there, or "
-                    "delete the folder to evolve again."
+                    f"Evolution in {self.stage.folder} cannot go on here, since generation {entry.generation} comes "
+                    "out otherwise than on the machine where it began: go on there, or delete the folder to evolve "
+                    "again."
                 )
             fitness = np.array(entry.fitness)
             if fitness.shape != (self.config.population,) or not np.isfinite(fitness).all():

@@ -267,7 +267,7 @@ def _transitions(
     """Latents (N, Z) drawn at random steps, and those that follow them."""
     inner = np.concatenate([np.arange(latents.starts[e], latents.starts[e + 1] - 1) for e in episodes])
     if len(inner) == 0:
-        raise UserError("The episodes are one step long: there is nothing to predict in them. Collect longer ones.")
+        raise UserError("The episodes are one step long, so there is nothing to predict in them: collect longer ones.")
     rows = np.sort(random.choice(inner, min(BASELINE_ROWS, len(inner)), replace=False))
 
     def drawn(at: NDArray[np.int64]) -> torch.Tensor:
