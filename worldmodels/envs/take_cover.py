@@ -52,6 +52,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
             `info["player"]`: float64 (2,), the player's x and y.
             `info["fireballs"]`: list of (x, y, vx, vy), one a fireball, seen or unseen; may be empty. One
             that has burst stays for up to 17 tics, at rest.
+            `info["fireball_pixels"]`: bool (64, 64), which pixels of the task frame show a fireball.
         recycle_after: episodes after which a fresh engine takes over; no result changes.
         render_mode: "rgb_array" or None.
 
