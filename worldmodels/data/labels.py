@@ -16,6 +16,7 @@ from worldmodels.config import TaskConfig
 from worldmodels.data.arrays import open_array
 from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of, split_episodes
 from worldmodels.disk import require_space
+from worldmodels.envs.frames import SIZE
 from worldmodels.envs.labelled import labelled_game
 from worldmodels.envs.state import Label
 from worldmodels.errors import UserError
@@ -26,6 +27,8 @@ from worldmodels.runs import Run
 from worldmodels.workers import Pool
 
 NUMBERS, OBJECTS = "numbers.npy", "objects.npy"
+MASK_BYTES = SIZE * SIZE // 8
+"""A frame's pixels, a bit each."""
 
 
 class EpisodeLabels(NamedTuple):
@@ -59,7 +62,7 @@ class Labels:
             self._packed = open_array(folder / OBJECTS, np.uint8, 2)
         except (OSError, ValueError) as error:
             raise UserError(f"{folder} holds no readable labels ({error}): delete it and label again.") from error
-        wanted = [(len(self.rows), len(self.labels)), (len(self.rows), 64 * 64 // 8)]
+        wanted = [(len(self.rows), len(self.labels)), (len(self.rows), MASK_BYTES)]
         if [numbers.shape, self._packed.shape] != wanted:
             raise UserError(f"{folder} is damaged: its arrays are of different lengths: delete it and label again.")
         self.numbers: NDArray[np.float32] = np.array(numbers)
@@ -76,7 +79,7 @@ class Labels:
     def masks(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Pixels (N, 64, 64) of small objects in rows of the rollouts, all of them labelled."""
         bits = np.unpackbits(self._packed[self._places(rows)], axis=1)
-        return bits.reshape(len(rows), 64, 64).astype(bool)
+        return bits.reshape(len(rows), SIZE, SIZE).astype(bool)
 
     def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
@@ -164,7 +167,7 @@ def label_rollouts(run: Run) -> Labels | None:
     stage = run.labels
     with stage.begin(options, [run.rollouts]):
         if stage.done is None:
-            needed = int(np.diff(rollouts.starts)[chosen].sum()) * (4 * len(reader.labels) + 64 * 64 // 8)
+            needed = int(np.diff(rollouts.starts)[chosen].sum()) * (4 * len(reader.labels) + MASK_BYTES)
             require_space(stage.folder, needed, "The labelling", run.config.compute)
             pool = Pool(partial(ReplayEpisode, run.config.task), run.config.compute, describe=Recorded.describe)
             with pool, progress_bar("Labels", len(chosen), "episodes") as bar:

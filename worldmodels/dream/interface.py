@@ -14,8 +14,6 @@ from worldmodels.pictures import Frames
 from worldmodels.vision.base import VisionModel, picture
 
 Observation = Literal["features", "frames"]
-SEEDS = 2**62
-"""The seed of a dream is drawn from so many."""
 
 
 class Interface:
@@ -70,8 +68,3 @@ class Interface:
         if given not in self._batch:
             raise ValueError(f"{chosen} is no choice of {self._batch}.")
         return self.squash.of_picks(given.reshape(len(given), -1).astype(np.int64))
-
-
-def draw_seed(random: np.random.Generator) -> int:
-    """The seed of an environment's next dream, from its own stream."""
-    return int(random.integers(SEEDS))
