@@ -1,8 +1,8 @@
 """How fast is TakeCover? Environment steps a second (64x64 frames) against the bare engine's loop.
 
-The baseline is what no environment can do without: `make_action`, `get_state`, the screen, a new episode at
-the end. Both play random moves in the same process, in rounds that take turns, so that whatever else the
-machine does weighs on both alike. Prints a line a round, the medians and the median ratio.
+The baseline is what no environment can do without: `make_action`, `get_state`, the screen, in RGB, a new
+episode at the end. Both play random moves in the same process, in rounds that take turns, so that whatever else
+the machine does weighs on both alike. Prints a line a round, the medians and the median ratio.
 
     python benchmarks/take_cover.py [rounds] [steps a round]
 """
@@ -53,7 +53,7 @@ def steps_per_second(loop: Callable[[int], None], steps: int) -> float:
 
 def main(rounds: int = 11, steps: int = 3000) -> None:
     """Takes the rounds and prints what they say."""
-    game, env = start_engine(skill=4, time_limit=2100, labels=False), TakeCover()
+    game, env = start_engine(skill=4, time_limit=2100, labels=False, screen=vzd.ScreenFormat.RGB24), TakeCover()
     game.set_seed(0)
     env.reset(seed=0)
     ours, bare = [], []

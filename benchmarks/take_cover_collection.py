@@ -1,9 +1,9 @@
 """Collecting TakeCover to disk, end to end, against bare engines.
 
-Baseline: a process a core, each with an engine that plays random moves and whose screens are looked at; nothing else is
-done with them. Ours: the collection stage with its defaults, Ray already running, its workers' start included. An
-engine is a process of its own: while it plays, its worker waits, and while both wake up, a core is idle, which is why
-more workers than cores may be faster.
+Baseline: a process a core, each with an engine that plays random moves and whose screens, in RGB, are looked at;
+nothing else is done with them. Ours: the collection stage with its defaults, Ray already running, its workers' start
+included. An engine is a process of its own: while it plays, its worker waits, and while both wake up, a core is idle,
+which is why more workers than cores may be faster.
 
     python benchmarks/take_cover_collection.py [--rounds 3] [--episodes 1000] [--cores 2] [--workers 2 3 4]
 """
@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import vizdoom as vzd
 from take_cover import bare_loop
 
 from worldmodels.collect import collect_rollouts
@@ -24,6 +25,7 @@ from worldmodels.data.rollouts import EPISODES
 from worldmodels.disk import folder_bytes
 from worldmodels.envs.doom_engine import start_engine
 from worldmodels.options import load_config
+from worldmodels.process import keep_freed_memory
 from worldmodels.ray_cluster import start_ray
 from worldmodels.runs import Run
 
@@ -38,7 +40,7 @@ def bare_rate(cores: int) -> float:
 
 def one_bare_rate(seed: int) -> float:
     """Tics a second of one bare engine."""
-    game = start_engine(skill=4, time_limit=2100, labels=False)
+    game = start_engine(skill=4, time_limit=2100, labels=False, screen=vzd.ScreenFormat.RGB24)
     game.set_seed(seed + 1)
     begin = time.perf_counter()
     bare_loop(game, STEPS)
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 3, 4])
     options = parser.parse_args()
+    keep_freed_memory()  # as every command does
     start_ray(ComputeConfig(workers=max(options.workers)))
     bare, size = list[float](), 0.0
     ratios: dict[int, list[float]] = {workers: [] for workers in options.workers}

@@ -8,4 +8,4 @@ from worldmodels.data.exchange import import_rollouts
 if __name__ == "__main__":
     folder = (Path | None, None, "Folder with one .npz file an episode.")
     name = (str | None, None, "Name of a Minari data set on this machine, e.g. `games/racing-v0`.")
-    stage_main(import_rollouts, ["task", "seed"], npz=folder, minari=name)
+    stage_main(import_rollouts, ["task", "seed", "compute"], npz=folder, minari=name)

@@ -26,7 +26,7 @@ def folder(tiny_agent: Agent, tmp_path: Path) -> Path:
 
 
 def test_a_saved_agent_plays_the_same(tiny_agent: Agent, folder: Path) -> None:
-    loaded = load_agent(folder)
+    loaded = load_agent(str(folder))
     assert loaded.digest() == tiny_agent.digest()
     assert (loaded.task, loaded.squash, loaded.config) == (tiny_agent.task, tiny_agent.squash, tiny_agent.config)
     assert np.array_equal(returns_of(loaded), returns_of(tiny_agent))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import runpy
 import subprocess
@@ -14,9 +15,11 @@ import pytest
 from counting import tiny_config
 from safetensors import SafetensorError
 
+from worldmodels.agent import Agent
 from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig
 from worldmodels.errors import UserError
+from worldmodels.evaluate import RANDOM
 from worldmodels.options import load_config, write_yaml
 from worldmodels.registry import BUILT_IN, vision_options
 from worldmodels.runs import Run, stored_options
@@ -126,6 +129,19 @@ def test_a_wrong_flag_is_refused(call: Callable[..., Said], tiny: Path, tmp_path
     assert_refused(call(*common, "--collect.episodes", "many"), "--collect.episodes takes a whole number, not many.")
     assert_refused(call(*common, "--collect.episodes", 3, 4), "4 belongs to no option")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("named", ["car", ".", "../car/"])
+def test_a_checkpoints_scores_replace_those_of_no_run(
+    call: Callable[..., Said], tiny_agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    tiny_agent.save(tmp_path / "car")
+    monkeypatch.chdir(tmp_path if named == "car" else tmp_path / "car")
+    options = ("--evaluate.episodes", 1, "--evaluate.stock", "False", "--compute.workers", 0)
+    assert call("evaluate", "--checkpoint", named, *options).status == 0
+    assert [path.name for path in Path("runs").iterdir()] == ["checkpoint-car"]
+    scored = json.loads(Path("runs/checkpoint-car/evaluation/scores.json").read_text())["rows"]
+    assert {row["agent"] for row in scored} == {"car", RANDOM}
 
 
 def test_an_unknown_controller_is_refused(call: Callable[..., Said], tiny_run: Run) -> None:

@@ -8,7 +8,7 @@ from counting import tiny_config
 
 from worldmodels.errors import UserError
 from worldmodels.iterations import iterations, lineage
-from worldmodels.options import write_yaml
+from worldmodels.options import load_config, to_dict, write_yaml
 from worldmodels.runs import Run
 
 
@@ -50,6 +50,18 @@ def test_later_iterations_may_have_options_of_their_own(tmp_path: Path) -> None:
         assert run.config.controllers["dream"].temperature == 1.3
         assert run.config.controllers["dream"].generations == first.config.controllers["dream"].generations
         assert run.config.vision == first.config.vision
+
+
+def test_options_of_the_chosen_v_alone_may_change_later(tmp_path: Path) -> None:
+    def with_vision(chosen: str, **later: object) -> Run:
+        config = load_config([], {**to_dict(tiny_config()), "vision": {"model": chosen, "latent_dim": 5}})
+        return Run(tmp_path, dataclasses.replace(config, iterations=2, later={"vision": later}))
+
+    first, second = iterations(with_vision("vae", beta=0.1))
+    assert to_dict(second.config.vision) == to_dict(first.config.vision) | {"beta": 0.1}
+    with pytest.raises(UserError, match="later: vision: there is no option `beta`"):
+        iterations(with_vision("autoencoder", beta=0.1))
+    assert not hasattr(iterations(with_vision("vae", model="autoencoder"))[1].config.vision, "beta")
 
 
 @pytest.mark.parametrize(

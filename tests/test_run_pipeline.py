@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from counting import tiny_config
 from killing import contents
 
 from worldmodels import pipeline
+from worldmodels.agent import CONTROLLER
 from worldmodels.config import CalibrateConfig, Config, EvaluateConfig, RenderConfig
 from worldmodels.evaluate import read_scores
 from worldmodels.iterations import iterations
@@ -41,6 +43,35 @@ def unfilmed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     filmed: list[Path] = []
     monkeypatch.setattr(pipeline, "_film", lambda run, *_: filmed.append(run.folder))
     return filmed
+
+
+def test_films_are_made_until_all_are_there_and_again_for_what_changed(tiny_run: Run, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run.folder / "controllers", tmp_path / "run" / "controllers")
+    run, made = Run(tmp_path / "run", short_config()), list[str]()
+
+    def film(run: Run, name: str) -> None:
+        (run.folder / "videos").mkdir(exist_ok=True)
+        for kind in ("dream", "temperatures"):
+            if len(made) == 1:
+                made.append("killed")
+                raise KeyboardInterrupt
+            (run.folder / "videos" / f"{kind}-{name}.mp4").write_bytes(b"film")
+            made.append(kind)
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline._film(run, "real", "dream", film)
+    for again in (True, False):
+        made.clear()
+        made += ["begun", "again"]
+        pipeline._film(run, "real", "dream", film)
+        assert made[2:] == (["dream", "temperatures"] if again else [])
+    larger = Run(run.folder, dataclasses.replace(run.config, render=dataclasses.replace(SHORT, scale=2)))
+    pipeline._film(larger, "real", "dream", film)
+    assert made[2:] == ["dream", "temperatures"]
+    controller = run.controller("real")
+    controller.finish({**controller.summary(), "generations": 5}, [CONTROLLER])
+    pipeline._film(larger, "real", "dream", film)
+    assert made[2:] == ["dream", "temperatures"] * 2
 
 
 def left(runs: list[Run]) -> list[dict[str, object]]:

@@ -184,13 +184,14 @@ def _read_sections(folder: Path) -> dict[str, Any]:
     return {name: typed(kind, config[name], f"{path}: {name}") for name, kind in kinds.items()}
 
 
-def read_task(folder: Path) -> TaskConfig:
+def read_task(folder: str | Path) -> TaskConfig:
     """The task of the agent in a checkpoint folder."""
-    return _read_sections(folder)["task"]
+    return _read_sections(Path(folder))["task"]
 
 
-def load_agent(folder: Path) -> Agent:
+def load_agent(folder: str | Path) -> Agent:
     """The agent in a checkpoint folder; UserError if a file is missing, damaged, or does not fit the others."""
+    folder = Path(folder)
     sections = _read_sections(folder)
     agent = Agent(
         task=sections["task"],

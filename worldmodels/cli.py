@@ -77,12 +77,13 @@ def _parse_and_call(
 ) -> None:
     look = _first_look(sys.argv[1:])
     base = {"task": to_dict(read_task(look.checkpoint))} if look.checkpoint else {}
-    folder = look.run or (DEFAULT_RUNS / look.checkpoint.name if look.checkpoint else None)
+    # no run that somebody trains is called so: scores and videos of a checkpoint replace nobody's
+    folder = look.run or (DEFAULT_RUNS / f"checkpoint-{look.checkpoint.resolve().name}" if look.checkpoint else None)
     base |= stored_options(folder) if folder else {}
     config = load_config(look.config, base) if look.config or base else load_config(["car_racing"])
     if look.model is not None:
         config = dataclasses.replace(config, vision=dataclasses.replace(config.vision, model=look.model))
-    required = {} if folder is None else {"default": folder}
+    required: dict[str, Any] = {} if folder is None else {"default": folder}
     fields: list[Any] = [
         ("run", Annotated[Path, tyro.conf.arg(help=RUN_HELP)], dataclasses.field(**required)),
         ("config", Annotated[tuple[str, ...], tyro.conf.arg(help=CONFIG_HELP)], ()),

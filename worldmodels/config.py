@@ -190,6 +190,9 @@ class ControllerConfig:
     """Generations; a larger number later goes on where evolution stopped."""
     sigma0: Positive = 0.1
     """First step size: standard deviation of a candidate's parameter."""
+    sigma_schedule: Annotated[tuple[tuple[Natural, Positive], ...], ANYTIME] = ()
+    """Pairs of a generation, counted from 0, and the step size that it begins with: [[40, 0.03]]; the optimiser adapts
+    it from there. Luck keeps CMA-ES from shrinking it for hundreds of generations."""
     temperature: NonNegative = 1.0
     """Temperature of the dream."""
     start: DreamStart = "first"

@@ -108,7 +108,7 @@ def _entries(run: Run, checkpoint: Path | None) -> Iterator[_Entry]:
     options = run.config.evaluate
     perturbations = [Perturbation.parse(text) for text in options.perturbations]
     if checkpoint is not None:
-        agents = {checkpoint.name: load_agent(checkpoint)}
+        agents = {checkpoint.resolve().name: load_agent(checkpoint)}
     else:
         finished = [name for name in run.config.controllers if run.controller(name).done]
         agents = {name: agent_of_run(run, name) for name in finished}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from worldmodels.config import Config
 from worldmodels.errors import UserError
-from worldmodels.options import check_keys, merge, to_dict, validate
+from worldmodels.options import lay_over, to_dict, validate
 from worldmodels.previous import recorded_run
 from worldmodels.runs import Run
 
@@ -47,8 +47,7 @@ def _later(config: Config) -> Config:
             raise UserError(
                 f"later: {name} is no section of options: it may hold collect, vision, controllers and so on."
             )
-    check_keys(config.later, "later")
-    return validate(merge(to_dict(config), config.later), "later")
+    return validate(lay_over(to_dict(config), config.later, "later"), "later")
 
 
 def lineage(run: Run) -> list[Run]:

@@ -35,12 +35,21 @@ def load_config(files: Sequence[str | Path], base: Mapping[str, Any] | None = No
     """
     merged: dict[str, Any] = dict(base or {})
     for path, layer in itertools.chain.from_iterable(map(_layers, files)):
-        below, merged = merged, merge(merged, layer)
-        kind = _vision_kind(merged)
-        check_keys(layer, str(path), chosen={VisionConfig: kind})
-        if kind is not _vision_kind(below):
-            _forget_other_models(merged, layer, kind)
+        merged = lay_over(merged, layer, str(path))
     return validate(merged, " + ".join(str(file) for file in files) or "the options")
+
+
+def lay_over(below: Mapping[str, Any], layer: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Nested options with a layer over them, whose keys are checked against those of the model that is V then.
+
+    Raises UserError, which begins with `where`, for an unknown key.
+    """
+    merged = merge(below, layer)
+    kind = _vision_kind(merged)
+    check_keys(layer, where, chosen={VisionConfig: kind})
+    if kind is not _vision_kind(below) and isinstance(layer["vision"], Mapping):
+        _forget_other_models(merged, layer, kind)
+    return merged
 
 
 def _layers(file: str | Path) -> Sequence[tuple[Path, dict[str, Any]]]:

@@ -7,8 +7,10 @@ from worldmodels.calibration import train_checked_memory
 from worldmodels.collect import collect_rollouts
 from worldmodels.evaluate import evaluate
 from worldmodels.evolution.train import train_controller
+from worldmodels.files import read_json, write_json
 from worldmodels.iterations import iterations
 from worldmodels.metrics import say
+from worldmodels.options import to_dict
 from worldmodels.render import render_dream, render_real, write_report
 from worldmodels.render.stages import VIDEOS
 from worldmodels.runs import Run
@@ -57,8 +59,16 @@ def _collect(run: Run) -> None:
 
 
 def _film(run: Run, name: str, world: str, render: Callable[[Run, str], None]) -> None:
-    """Film an agent unless that was done since it was last trained."""
-    video = run.folder / VIDEOS / f"{world}-{name}.mp4"
-    trained = run.controller(name).folder / "done.json"
-    if not video.exists() or video.stat().st_mtime < trained.stat().st_mtime:
+    """Film an agent unless all its films of a world were made, of the same agent and with the same options.
+
+    That is what `videos/WORLD-NAME.json` says; it is written last, for a kill may come between two films.
+    """
+    made_from = {
+        "controller": run.controller(name).fingerprint(),
+        "render": to_dict(run.config.render),
+        "stock": run.config.evaluate.stock,
+    }
+    filmed = run.folder / VIDEOS / f"{world}-{name}.json"
+    if not filmed.exists() or read_json(filmed) != made_from:
         render(run, name)
+        write_json(filmed, made_from)

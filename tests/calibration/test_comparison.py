@@ -29,6 +29,13 @@ def test_a_players_entries_stand_together_with_ratios_to_the_game() -> None:
     assert (first["mean"], first["std"], first["sem"]) == pytest.approx((200, 141.421, 100), rel=1e-5)
 
 
+def test_a_player_without_a_dream_stands_in_the_game_alone() -> None:
+    game = {"a": outcomes([100, 300]), "b": outcomes([50, 50])}
+    entries = compared(game, {0.5: {"a": game["a"]}, 1.0: {"a": game["a"]}})
+    assert [(e.player, e.temperature) for e in entries] == [("a", None), ("a", 0.5), ("a", 1.0), ("b", None)]
+    assert complaints(entries, 1.0, pays=True) == []
+
+
 def found(game: dict[str, Outcomes], dream: dict[str, Outcomes], pays: bool = False) -> list[str]:
     entries: list[Entry] = compared(game, {0.5: game, 1.0: dream, 1.3: game})
     assert complaints(entries, 0.5, pays) == complaints(entries, 1.3, pays) == []

@@ -10,7 +10,9 @@ from worldmodels.agent import CONTROLLER
 from worldmodels.calibration import check_dream, plays, stage, train_checked_memory
 from worldmodels.calibration.plays import PlayTrial, Trial
 from worldmodels.errors import UserError
+from worldmodels.evolution.train import train_controller
 from worldmodels.files import read_json, write_json
+from worldmodels.memory.train import train_memory
 from worldmodels.play import Outcomes
 from worldmodels.runs import Run
 from worldmodels.seeds import validation_seeds
@@ -108,6 +110,31 @@ def test_an_agent_of_another_m_is_left_out(run: Run) -> None:
     controller.finish(summary, [CONTROLLER])
     check_dream(run)
     assert [e["player"] for e in table(run)["entries"] if e["temperature"] is None] == [*SCRIPTED, "C (real)"]
+
+
+def with_controller(run: Run, name: str, members: int = 1, **options: Any) -> Run:
+    """The run with a further controller, trained, and as many Ms as that takes."""
+    controller = dataclasses.replace(run.config.controllers["dream"], generations=2, **options)
+    memory = dataclasses.replace(run.config.memory, members=members)
+    controllers = run.config.controllers | {name: controller}
+    further = Run(run.folder, dataclasses.replace(run.config, memory=memory, controllers=controllers))
+    train_memory(further)
+    train_controller(further, name)
+    return further
+
+
+def test_an_agent_whose_m_is_untrained_plays_the_game_alone(run: Run) -> None:
+    check_dream(calibrated(with_controller(run, "random", world="real", memory="untrained"), temperatures=(0.5, 1.0)))
+    worlds = [entry["temperature"] for entry in table(run)["entries"] if entry["player"] == "C (random)"]
+    assert worlds == [None]
+    rows = [row for row in (run.calibration.folder / "table.md").read_text().splitlines() if row.startswith("| C (")]
+    assert len({row.count("|") for row in rows}) == 1  # its cells of the dreams are there, and empty
+
+
+def test_an_agent_that_an_ensemble_taught_is_compared(run: Run) -> None:
+    check_dream(with_controller(run, "wary", members=2, ensemble="member"))
+    worlds = [entry["temperature"] for entry in table(run)["entries"] if entry["player"] == "C (wary)"]
+    assert worlds == [None, 1.0]
 
 
 def test_training_ends_with_the_check_and_does_it_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,19 @@ def test_rollouts_with_other_columns_are_refused_before_they_are_copied(tiny_run
     assert "its columns should be" in refusal(run)
 
 
+def test_rollouts_whose_numbers_have_changed_are_refused_before_they_are_copied(tiny_run: Run, tmp_path: Path) -> None:
+    first = Run(tmp_path / "first", tiny_run.config)
+    shutil.copytree(tiny_run.folder, first.folder)
+    path = str(first.rollouts.folder / EPISODES)
+    rows = lance.dataset(path).to_table()
+    rewards = rows["reward"].to_numpy().copy()
+    rewards[3] += 1
+    place = rows.schema.get_field_index("reward")
+    lance.write_dataset(rows.set_column(place, rows.schema.field(place), pa.array(rewards)), path, mode="overwrite")
+    run = with_collect(next_run(first, "real", tmp_path / "next"), policy="uniform")
+    assert "its numbers are not those collected" in refusal(run)
+
+
 def other_game(config: Config) -> Config:
     task = dataclasses.replace(config.task, env="CartPole-v1", render_pixels=True)
     return dataclasses.replace(config, task=task)

@@ -4,6 +4,7 @@ import pytest
 from worldmodels.agent import Agent
 from worldmodels.collect.recorder import Notes, Recorder
 from worldmodels.config import ComputeConfig
+from worldmodels.data.episode import BLOCK
 from worldmodels.data.planes import FrameCompressor
 from worldmodels.errors import UserError
 from worldmodels.play import RandomPolicy, play
@@ -25,6 +26,16 @@ def test_notes_become_an_episode() -> None:
     assert episode.actions.tolist() == [[0, 0], [1, 1], [2, 2]]
     assert episode.rewards.tolist() == [0, 0.5, 1]
     assert episode.frames[2] == FrameCompressor()(FRAME + np.uint8(2))
+
+
+def test_notes_develop_what_was_seen_however_long_the_episode() -> None:
+    taken, seen = Notes(7, lambda number: FRAME + number), np.zeros((), np.uint8)
+    for step in range(2 * BLOCK + 1):
+        seen[...] = step  # a game may show the same array again and again
+        taken.see(seen, np.zeros(1, np.float32))
+        taken.pay(1)
+    expected = [FrameCompressor()(FRAME + np.uint8(step)) for step in range(2 * BLOCK + 1)]
+    assert taken.episode(terminated=True, truncated=False).frames == expected
 
 
 @pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])

@@ -7,9 +7,9 @@ import pytest
 import torch
 from counting import tiny_config
 
-from worldmodels.collect import collect_rollouts, jobs
+from worldmodels.collect import collect_rollouts, jobs, stage
 from worldmodels.collect.jobs import job_maker
-from worldmodels.collect.stage import episode_seed
+from worldmodels.collect.stage import episode_seed, group_size
 from worldmodels.config import CollectConfig, Config
 from worldmodels.data.rollouts import EPISODES, Rollouts, append_episodes, schema, to_table
 from worldmodels.envs.actions import Squash
@@ -41,6 +41,20 @@ def test_more_episodes_later_are_those_of_one_long_collection(tmp_path: Path) ->
     grown = collected(tmp_path / "a", tiny_config(episodes=9))
     assert rows(grown) == rows(collected(tmp_path / "b", tiny_config(episodes=9)))
     assert grown.rollouts.summary()["episodes"] == 9
+
+
+def test_episodes_played_in_groups_are_those_played_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = collected(tmp_path / "alone", tiny_config(episodes=9))
+    monkeypatch.setattr(stage, "GROUPS_EACH", 2)
+    assert group_size(tiny_config(episodes=9), workers=1) == 4
+    collected(tmp_path / "groups", tiny_config(episodes=3))
+    assert rows(collected(tmp_path / "groups", tiny_config(episodes=9))) == rows(alone)
+
+
+@pytest.mark.parametrize(("episodes", "workers", "size"), [(1000, 2, 8), (1000, 8, 3), (100, 8, 1), (10**6, 1, 8)])
+def test_groups_are_small_enough_to_share_and_to_send(episodes: int, workers: int, size: int) -> None:
+    config = dataclasses.replace(Config(), collect=CollectConfig(episodes=episodes))
+    assert group_size(config, workers) == size
 
 
 def test_fewer_episodes_later_leave_the_collection_as_it_is(tmp_path: Path) -> None:

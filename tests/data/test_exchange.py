@@ -576,3 +576,14 @@ def test_an_import_stops_where_the_disk_is_too_full(tmp_path: Path, full_disk: N
     with pytest.raises(UserError, match="The import needs about"):
         import_rollouts(run, npz=source)
     assert not list(run.rollouts.folder.glob("*.lance"))
+
+
+def test_an_import_goes_on_regardless_as_its_refusal_says(
+    tmp_path: Path, full_disk: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, options = folder_of(tmp_path / "npz", arrays(0, 3)), tmp_path / "tiny.yaml"
+    options.write_text(write_yaml(tiny_config()))
+    command = ("import_rollouts", "--run", tmp_path / "run", "--npz", source, "--config", options)
+    assert call(monkeypatch, *command) == 2
+    assert "--compute.check-disk False" in capsys.readouterr().err
+    assert call(monkeypatch, *command, "--compute.check-disk", "False") == 0

@@ -118,6 +118,12 @@ def test_damaged_labels_are_refused(run: Run, found: Labels, tmp_path: Path) -> 
         label_rollouts(copy)
 
 
+def test_labels_of_other_episodes_are_refused_by_the_name_of_the_option(run: Run, found: Labels) -> None:
+    other = Run(run.folder, dataclasses.replace(run.config, measure=MeasureConfig(label_episodes=1)))
+    with pytest.raises(UserError, match=r"labels of other episodes than measure\.label_episodes = 1 chooses"):
+        label_rollouts(other)
+
+
 @pytest.mark.parametrize("count", [2, 11, 500])
 @pytest.mark.parametrize("limit", [1, 8, 1000])
 def test_labelled_episodes_are_of_both_sides(count: int, limit: int) -> None:

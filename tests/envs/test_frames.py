@@ -129,3 +129,11 @@ def test_a_crop_beyond_a_rendered_picture_is_refused() -> None:
     game = TaskFrames(Picture(random_picture(96, 96, 3)), crop=(0, 97, 0, 96), render_pixels=True)
     with pytest.raises(UserError, match=r"task\.crop .* beyond the 96x96 image of Picture"):
         game.reset()
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (80, 100, 3)])
+def test_a_game_that_cannot_defer_its_frames_shows_them(shape: tuple) -> None:
+    env = TaskFrames(Picture(random_picture(*shape)))
+    shown = both_frames(env)
+    develop = env.defer()
+    assert all(np.array_equal(develop(frame), shown[0]) for frame in both_frames(env))

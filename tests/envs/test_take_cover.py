@@ -23,8 +23,10 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
+from worldmodels.config import TaskConfig
 from worldmodels.envs import doom_engine, take_cover
-from worldmodels.envs.take_cover import LEFT, RIGHT, STAY, TakeCover, task_frame
+from worldmodels.envs.make import make_game
+from worldmodels.envs.take_cover import LEFT, RIGHT, STAY, TakeCover
 from worldmodels.errors import UserError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /dev/shm")
@@ -41,7 +43,7 @@ def random_actions(steps: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, (steps, 1)).astype(np.float32)
 
 
-def play(env: TakeCover, actions: np.ndarray, seed: int | None, kill_at: tuple[int, ...] = ()) -> list[Any]:
+def play(env: gymnasium.Env, actions: np.ndarray, seed: int | None, kill_at: tuple[int, ...] = ()) -> list[Any]:
     """Everything an agent could see of one episode; the engine is killed before the steps in `kill_at`."""
     observation, info = env.reset(seed=seed)
     seen: list[Any] = [(observation, info)]
@@ -173,15 +175,24 @@ def test_a_whole_episode_returns_2100(env: TakeCover) -> None:
     assert steps[-1][2:4] == (False, True)
 
 
-def test_the_task_frame_is_opencvs(env: TakeCover) -> None:
-    rng = np.random.default_rng(0)
-    screens = [rng.integers(0, 256, (120, 160, 3), np.uint8) for _ in range(50)]
-    screens += [np.full((120, 160, 3), value, np.uint8) for value in (0, 1, 254, 255)]
-    for screen in screens:
-        expected = cv2.resize(screen[:100], (64, 64), interpolation=cv2.INTER_AREA)
-        np.testing.assert_array_equal(task_frame(screen), expected)
-    observation, _ = env.reset(seed=0)
-    np.testing.assert_array_equal(observation, task_frame(env._screen))
+def test_frames_are_made_of_what_the_engine_draws(env: TakeCover) -> None:
+    whole = TakeCover(size=None)
+    for (frame, *_), (screen, *_) in zip(
+        play(env, random_actions(40), 2), play(whole, random_actions(40), 2), strict=True
+    ):
+        assert screen.shape == (120, 160, 3)
+        np.testing.assert_array_equal(frame, cv2.resize(screen[:100], (64, 64), interpolation=cv2.INTER_AREA))
+    whole.close()
+
+
+def test_deferred_frames_are_the_frames(env: TakeCover) -> None:
+    game = make_game(TaskConfig(env="WorldModels/TakeCover-v0", max_steps=30))
+    develop = game.get_wrapper_attr("defer")()
+    deferred, frames = play(game, random_actions(30), 2), play(env, random_actions(30), 2)
+    for (screen, *_), (frame, *_) in zip(deferred, frames, strict=True):
+        assert screen.shape == (100, 160)
+        np.testing.assert_array_equal(develop(screen), frame)
+    game.close()
 
 
 @pytest.mark.parametrize("size", [64, None])

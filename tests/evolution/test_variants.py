@@ -77,6 +77,25 @@ def test_a_schedule_that_does_not_ascend_is_refused(copy: Run) -> None:
     assert not copy.controller("unsteady").started
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_scheduled_step_size_begins_with_its_generation(copy: Run, optimizer: str) -> None:
+    options: dict[str, Any] = {"optimizer": optimizer, "generations": 3}
+    plain = read_history(evolve(copy, "plain", **options).controller("plain").folder)
+    finer = read_history(evolve(copy, "finer", **options, sigma_schedule=((2, 1e-6),)).controller("finer").folder)
+    assert [entry.samples == other.samples for entry, other in zip(plain, finer, strict=True)] == [True, True, False]
+    assert finer[2].sigma == pytest.approx(1e-6, rel=0.5)
+
+
+def test_a_step_size_may_be_scheduled_for_coming_generations_but_not_for_those_that_are_over(copy: Run) -> None:
+    evolve(copy, "later", generations=2)
+    run = evolve(copy, "later", generations=4, sigma_schedule=((2, 0.01),))
+    evolve(copy, "at-once", generations=4, sigma_schedule=((2, 0.01),))
+    histories = [read_history(run.controller(name).folder) for name in ("later", "at-once")]
+    assert [entry.samples for entry in histories[0]] == [entry.samples for entry in histories[1]]
+    with pytest.raises(UserError, match=r"generation 2 comes out otherwise .* another sigma_schedule"):
+        evolve(run, "later", generations=5, sigma_schedule=((2, 0.02),))
+
+
 def test_the_average_of_the_last_means_is_validated_beside_the_mean_and_the_better_is_kept(copy: Run) -> None:
     run = evolve(copy, "smooth", average=3, generations=12, validate_every=1, sigma0=2.0)
     stage, plain = run.controller("smooth"), evolve(copy, "plain", generations=12, validate_every=1, sigma0=2.0)

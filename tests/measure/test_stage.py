@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -87,8 +88,33 @@ def test_a_model_that_cannot_encode_is_measured_by_its_samples(run: Run, tmp_pat
     assert set(found["samples"]) == {"real"}
     assert set(found["reconstruction"]) == {"average_frame"}
     assert found["probes"] == {}
-    assert found["notes"][0] == "A blind model cannot be V."
+    assert found["notes"][0] == "This blind has no encoder: only its samples are measured."
     assert "no prior" in found["notes"][1]
+
+
+def test_a_v_whose_latents_are_not_finite_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: VAE, frames: Tensor) -> Posterior:
+        return Posterior(*torch.full((2, len(frames), self.latent_dim), torch.nan))
+
+    monkeypatch.setattr(VAE, "encode", broken)
+    with pytest.raises(UserError, match="values that are not finite"):
+        measure_vision(copy_of(run, tmp_path / "run", "rollouts", "vision"))
+
+
+def test_m_looks_ahead_in_episodes_of_every_part(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def errors(*given: object) -> list[object]:
+        seen.append(np.array(given[4]).tolist())
+        return []
+
+    monkeypatch.setattr(stage, "split_of", lambda *_: (np.array([0, 2]), np.array([1, 3, 5, 7, 9, 11])))
+    monkeypatch.setattr(stage, "HELD_OUT", 3)
+    monkeypatch.setattr(stage, "prediction_errors", errors)
+    measure_vision(copy_of(tiny_run, tmp_path / "run", "rollouts", "vision", "latents", "memory"))
+    assert seen == [[1, 5, 11]]
 
 
 def test_a_game_without_labels_is_measured_without_them(tiny_run: Run, tmp_path: Path) -> None:

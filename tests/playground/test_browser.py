@@ -202,14 +202,16 @@ def test_it_is_quick(page: Page, role: str, record_property: Callable[[str, obje
         delays = sorted(delays_of_keys(page, 10))
         rounds.append((page.run("worldmodels.stats.fps"), delays))
     fps, delays = max(rounds, key=lambda measured: measured[0] / measured[1][10])
-    judged = busy()
-    record_property(
-        "measured",
+    measured = (
         f"{fps:.1f} frames/s; key to frame: median {delays[10]:.1f} ms, 90 % {delays[18]:.1f} ms; "
-        f"best of {len(rounds)} rounds of 20 inputs{judged}",
+        f"best of {len(rounds)} rounds of 20 inputs"
     )
-    assert page.run("worldmodels.stats.dropped") == 0 or judged
-    assert (fps >= FRAMES and delays[10] <= QUICK) or judged
+    record_property("measured", measured)
+    if judged := busy():
+        pytest.skip(measured + judged)
+    assert page.run("worldmodels.stats.dropped") == 0
+    assert fps >= FRAMES
+    assert delays[10] <= QUICK
 
 
 ROUNDS = 5

@@ -1,6 +1,9 @@
 """Recordings as files."""
 
+import contextlib
 import io
+import os
+import tempfile
 
 import av
 import numpy as np
@@ -8,6 +11,8 @@ import pytest
 from PIL import Image
 
 from worldmodels.errors import UserError
+from worldmodels.janitor import PREFIX
+from worldmodels.playground import recorder
 from worldmodels.playground.recorder import MAX_SECONDS, SCALE, Recorder
 
 FRAME = np.full((64, 64, 3), 100, np.uint8)
@@ -33,6 +38,25 @@ def test_files_have_length_rate_and_size(panes):
     with Image.open(io.BytesIO(files.gif)) as gif:
         assert gif.n_frames == 10
         assert gif.width <= 640
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_files_are_made_where_a_killed_process_leaves_nothing(tmp_path, monkeypatch, fails):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen = []
+
+    def write(path, *_, gif):
+        seen.append(path.parent.name)
+        if fails:
+            raise UserError("No film.")
+        path.write_bytes(b"mp4")
+        path.with_suffix(".gif").write_bytes(b"gif")
+
+    monkeypatch.setattr(recorder, "write_video", write)
+    with pytest.raises(UserError) if fails else contextlib.nullcontext():
+        assert Recorder(25.0, 1).files() == (b"gif", b"mp4")
+    assert seen[0].startswith(f"{PREFIX}film-{os.getpid()}-")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_recording_is_bounded():

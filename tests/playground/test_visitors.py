@@ -153,17 +153,20 @@ def test_eight_visitors_for_a_minute(tmp_path: Path, record_property: Callable[[
         server.terminate()
         server.communicate(timeout=30)
     rates = [tally.frames / SECONDS for tally in tallies]
-    record_property(
-        "measured",
+    judged = busy()
+    measured = (
         f"frames/s of 8 visitors {[round(rate, 1) for rate in rates]}, dropped {[tally.dropped for tally in tallies]}; "
-        f"memory {min(taken):.0f} to {max(taken):.0f} MB, {taken[-1] - taken[0]:+.0f} MB{(judged := busy())}",
+        f"memory {min(taken):.0f} to {max(taken):.0f} MB, {taken[-1] - taken[0]:+.0f} MB"
     )
+    record_property("measured", measured)
     assert [tally.gaps for tally in tallies] == [0] * 8
     assert len(set.union(*(tally.worlds for tally in tallies))) == sum(len(tally.worlds) for tally in tallies)
     assert all(tally.worlds for tally in tallies[:7])
     assert taken[-1] - taken[0] < GROWTH
-    assert min(rates[:4]) > FRAMES or judged
-    assert tallies[7].dropped > tallies[7].frames or judged
     assert tallies[6].recordings
     assert {problem[:12] for problem in tallies[4].problems} == {"This message"}
     assert all(not tally.problems for tally in tallies[:4])
+    if judged:
+        pytest.skip(measured + judged)
+    assert min(rates[:4]) > FRAMES
+    assert tallies[7].dropped > tallies[7].frames

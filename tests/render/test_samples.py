@@ -4,11 +4,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from worldmodels.errors import UserError
+from worldmodels.render import samples
 from worldmodels.render.samples import sample_vision
 from worldmodels.runs import Run
-from worldmodels.vision.base import VisionModel
+from worldmodels.vision.base import Posterior, VisionModel
+from worldmodels.vision.train import trained_vision
 from worldmodels.vision.vae import VAE
 
 PICTURES = {
@@ -49,12 +53,24 @@ def test_a_model_without_a_prior_is_not_sampled_from_it(
 def test_a_model_that_cannot_encode_is_drawn_from_its_prior(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(self: VisionModel, frames: object) -> None:
-        raise UserError("It cannot encode.")
+    def blind(run: Run) -> VisionModel:
+        vision = trained_vision(run)
+        vision.encodes = False
+        return vision
 
-    monkeypatch.setattr(VAE, "encode", refuse)
+    monkeypatch.setattr(samples, "trained_vision", blind)
+    monkeypatch.setattr(VAE, "encode", None)
     assert drawn(run) == PICTURES - {"reconstructions.png", "fitted.png"}
-    assert "It cannot encode." in capsys.readouterr().err
+    assert "This vae has no encoder: it is drawn from its prior alone." in capsys.readouterr().err
+
+
+def test_a_model_whose_latents_are_not_finite_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: VAE, frames: Tensor) -> Posterior:
+        return Posterior(*torch.full((2, len(frames), self.latent_dim), torch.nan))
+
+    monkeypatch.setattr(VAE, "encode", broken)
+    with pytest.raises(UserError, match="values that are not finite"):
+        sample_vision(run)
 
 
 def test_without_a_v_there_is_nothing_to_draw(tiny_car_run: Run, tmp_path: Path) -> None:

@@ -37,12 +37,17 @@ class Entry:
 
 
 def compared(game: Mapping[str, Outcomes], dreams: Mapping[float, Mapping[str, Outcomes]]) -> list[Entry]:
-    """Players in the game, and in dreams by temperature; a player's entries stand together, the game's first."""
+    """Players in the game, and in dreams by temperature; a player's entries stand together, the game's first.
+
+    A dream may lack some of the players.
+    """
     found = []
     for player, real in game.items():
         steps, returns = _statistics(real)
         found.append(Entry(player, None, steps, returns, None, None))
         for temperature, outcomes in dreams.items():
+            if player not in outcomes:
+                continue
             here = _statistics(outcomes[player])
             ratios = (_ratio(here[0], steps), _ratio(here[1], returns))
             found.append(Entry(player, temperature, *here, *ratios))

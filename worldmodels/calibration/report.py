@@ -62,14 +62,14 @@ def _cells(entry: Entry, measure: str) -> Cells:
 
 
 def _wide(entries: Sequence[Entry], cells: Sequence[Cells]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows, a player a row."""
+    """Headings and rows, a player a row, empty where it has no dream; the first player has been everywhere."""
     headings, rows = ["player"], dict[str, list[str]]()
     first = entries[0].player
     for entry, shown in zip(entries, cells, strict=True):
         rows.setdefault(entry.player, [entry.player]).extend(shown)
         if entry.player == first:
             headings += ["game"] if entry.temperature is None else [f"dream, tau {entry.temperature:g}", "x"]
-    return headings, list(rows.values())
+    return headings, [row + [""] * (len(headings) - len(row)) for row in rows.values()]
 
 
 def _prediction(errors: Sequence[Error]) -> Iterator[Sheet]:

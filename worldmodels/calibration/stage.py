@@ -1,7 +1,7 @@
 """The end of stage 3: is M's dream like the game?"""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.sheets import markdown, print_sheets
 from worldmodels.config import ControllerConfig
 from worldmodels.data.latents import Latents
-from worldmodels.data.rollouts import rollouts_of, spread
+from worldmodels.data.rollouts import HELD_OUT, rollouts_of, spread
 from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json, write_text
 from worldmodels.memory.train import train_memory
@@ -28,8 +28,6 @@ from worldmodels.seeds import validation_seeds
 from worldmodels.vision.train import split_of
 
 TABLE = "table.json"
-HELD_OUT = 128
-"""At most so many held-out episodes are followed."""
 
 
 def train_checked_memory(run: Run) -> None:
@@ -110,7 +108,7 @@ def _entries(run: Run, dreamer: Agent, limit: int) -> list[Entry]:
     makers = {name: run.controller(name).fingerprint() for name in agents}
     played = Played(run.calibration.folder / "played")
     trials = {}
-    for trial in _trials(run, dreamer, tuple(agents), limit):
+    for trial in _trials(run, dreamer, agents, limit):
         maker = makers[trial.players[0]] if trial.agent else run.memory.fingerprint()
         trials[trial] = key_of(trial, config.task, maker)
     outcomes = play_trials(trials, played, partial(PlayTrial, dreamer, agents, config.compute), config.compute)
@@ -124,14 +122,19 @@ def _entries(run: Run, dreamer: Agent, limit: int) -> list[Entry]:
 
 def _agents(run: Run) -> Iterator[tuple[str, Agent]]:
     """The run's agents whose C is finished and was evolved with the M that there is now."""
+    memory = run.memory.fingerprint()
     for name in run.config.controllers:
         stage = run.controller(name)
-        if stage.done and read_json(stage.folder / "options.json")["upstream"] == {"memory": run.memory.fingerprint()}:
+        # beside M, an ensemble's other Ms are upstream of the C that they taught
+        if stage.done and read_json(stage.folder / "options.json")["upstream"].get("memory") == memory:
             yield name, agent_of_run(run, name)
 
 
-def _trials(run: Run, dreamer: Agent, agents: tuple[str, ...], limit: int) -> Iterator[Trial]:
-    """Every player in every world. All policies dream together; their games are a piece of work each."""
+def _trials(run: Run, dreamer: Agent, agents: Mapping[str, Agent], limit: int) -> Iterator[Trial]:
+    """Every player in every world that it has: an agent whose M is untrained has no dreams.
+
+    All policies dream together; their games are a piece of work each.
+    """
     policies = tuple(scripted_policies(dreamer.task, dreamer.squash))
     seeds = tuple(validation_seeds(run.config.calibrate.episodes))
     for name in policies:
@@ -140,7 +143,7 @@ def _trials(run: Run, dreamer: Agent, agents: tuple[str, ...], limit: int) -> It
         yield Trial((name,), True, None, seeds, limit)
     for temperature in run.config.calibrate.temperatures:
         yield Trial(policies, False, temperature, seeds, limit)
-        for name in agents:
+        for name in (name for name, agent in agents.items() if len(agent.starts.mu)):
             yield Trial((name,), True, temperature, seeds, limit)
 
 

@@ -34,6 +34,9 @@ from worldmodels.runtime import one_thread
 from worldmodels.seeds import TRAINING, stream
 from worldmodels.workers import Pool
 
+GROUPS_EACH = 32
+"""A worker has so many groups of episodes to play, at least."""
+
 
 def episode_seed(seed: int, number: int) -> int:
     """The training seed of episode `number` of a run."""
@@ -123,8 +126,10 @@ def _check(config: Config, squash: Squash, agent: Agent | None, before: Stage | 
         hold_bounds(config.collect)
     if before is None:
         return
-    Rollouts(before.folder / EPISODES)  # which refuses those of another version before they are copied
-    if typed(Squash, before.summary()["squash"], str(before.folder)) != squash:
+    summary = before.summary()
+    # refused before they are copied: those of another version, and those that are not what was collected
+    Rollouts(before.folder / EPISODES, summary.get("digest"))
+    if typed(Squash, summary["squash"], str(before.folder)) != squash:
         raise UserError(f"The rollouts of {before.folder} have other actions than {config.task.name} takes.")
 
 
@@ -149,16 +154,17 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
         lance.dataset(str(path)).cleanup_old_versions(timedelta(0), delete_unverified=True)
     if goal.reached(done, frames):
         return
-    # an agent's episodes are played in groups, which are the same whatever is missing
-    size = 1 if agent is None else config.compute.lanes
-    begin, end = first + (done - first) // size * size, None if config.collect.frames else goal.episodes
-    seeds = ([episode_seed(config.seed, number) for number in group] for group in _groups(begin, size, end))
     waiting = list[Episode]()
     with (
         one_thread(),
         Pool(job_maker(config, agent), config.compute, describe_seeds) as pool,
         collection_progress(path, goal, done, frames) as progress,
     ):
+        size = group_size(config, pool.size) if agent is None else config.compute.lanes
+        # an agent's episodes are played in groups, which are the same whatever is missing
+        begin = done if agent is None else first + (done - first) // size * size
+        end = None if config.collect.frames else goal.episodes
+        seeds = ([episode_seed(config.seed, number) for number in group] for group in _groups(begin, size, end))
         for group, episodes in zip(_groups(begin, size, end), pool.map(seeds), strict=True):
             for episode in episodes[max(0, progress.episodes - group.start) :]:
                 waiting.append(episode)
@@ -172,6 +178,15 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
                 require_space(path.parent, progress.needed, "The rest of the collection", config.compute)
             if progress.enough:
                 return
+
+
+def group_size(config: Config, workers: int) -> int:
+    """Episodes of an exploring policy that a worker plays at a time: a message costs what some steps cost.
+
+    So few that the workers end at about the same time, and that none can send more than what is written at a time.
+    """
+    share = config.collect.episodes // (GROUPS_EACH * workers)
+    return max(1, min(share, FLUSH_ROWS // limited_task(config).max_steps))
 
 
 def _groups(begin: int, size: int, end: int | None) -> Iterator[range]:

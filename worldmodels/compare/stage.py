@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from worldmodels.collect import collect_rollouts
 from worldmodels.compare.links import share_stage
 from worldmodels.compare.report import write_comparison
@@ -84,7 +82,7 @@ def _made_and_measured(run: Run) -> dict[str, Any]:
     """All stages of one run, and what was measured of them."""
     train_vision(run)
     scores = {}
-    if _encodes(run):
+    if trained_vision(run).encodes:
         train_memory(run)
         for name in run.config.controllers:
             train_controller(run, name)
@@ -92,12 +90,3 @@ def _made_and_measured(run: Run) -> dict[str, Any]:
         rows = read_json(run.evaluation.folder / SCORES)["rows"]
         scores = {row["agent"]: row["mean"] for row in rows if row["world"] == "real"}
     return {**measure_vision(run), "scores": scores}
-
-
-def _encodes(run: Run) -> bool:
-    """Whether the run's V can be V."""
-    try:
-        trained_vision(run).encode(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
-    except UserError:
-        return False
-    return True

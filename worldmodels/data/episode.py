@@ -1,13 +1,19 @@
 """An episode as rollouts keep it, and how one is written down while it is played."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldmodels.data.planes import FrameCompressor
+from worldmodels.envs.frames import as_it_is
 from worldmodels.errors import UserError
+
+BLOCK = 64
+"""So many frames are compressed at a time: alone, each takes twice as long."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,38 @@ class Episode:
     def __len__(self) -> int:
         return len(self.rewards)
 
+    def __reduce__(self) -> tuple[Callable[..., "Episode"], tuple[Any, ...]]:
+        """Pickled, its frames are one array, which Ray copies once; one by one, they are copied again and again."""
+        sizes = np.array([len(frame) for frame in self.frames])
+        joined = np.frombuffer(b"".join(self.frames), np.uint8)
+        return _unpickled, (sizes, joined, self.seed, self.actions, self.rewards, self.terminated, self.truncated)
+
+
+def _unpickled(sizes: NDArray[np.int64], joined: NDArray[np.uint8], seed: int, *rest: Any) -> Episode:
+    """The episode whose frames take so many bytes each."""
+    ends = np.cumsum(sizes).tolist()
+    frames = [joined[start:end].tobytes() for start, end in zip([0, *ends], ends, strict=False)]
+    return Episode(seed, frames, *rest)
+
 
 class Notes:
-    """An episode under way, begun with a seed."""
+    """An episode under way.
 
-    def __init__(self, seed: int) -> None:
-        self._seed, self._compress = seed, FrameCompressor()
+    Args:
+        seed: with which it was begun.
+        develop: makes a frame (64, 64, 3) of what is seen.
+    """
+
+    def __init__(self, seed: int, develop: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = as_it_is) -> None:
+        self._seed, self._develop, self._compress = seed, develop, FrameCompressor()
+        self._seen = list[NDArray[np.uint8]]()  # that is yet to be compressed
         self._frames, self._actions, self._rewards = list[bytes](), list[NDArray[np.float32]](), list[float]()
 
     def see(self, frame: NDArray[np.uint8], action: NDArray[np.float32]) -> None:
-        """The frame (64, 64, 3) that the agent saw, and the action (A,) that it chose."""
-        self._frames.append(self._compress(frame))
+        """What the agent saw, of which `develop` makes a frame, and the action (A,) that it chose."""
+        if len(self._seen) == BLOCK:
+            self._compress_seen()
+        self._seen.append(frame.copy())
         self._actions.append(action)
 
     def pay(self, reward: float) -> None:
@@ -57,5 +84,10 @@ class Notes:
 
     def episode(self, terminated: bool, truncated: bool) -> Episode:
         """The whole episode, which ended with the last action."""
+        self._compress_seen()
         rewards = np.array(self._rewards, np.float32)
         return Episode(self._seed, self._frames, np.stack(self._actions), rewards, bool(terminated), bool(truncated))
+
+    def _compress_seen(self) -> None:
+        self._frames += [self._compress(self._develop(frame)) for frame in self._seen]
+        self._seen.clear()

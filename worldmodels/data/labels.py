@@ -165,6 +165,12 @@ def label_rollouts(run: Run) -> Labels | None:
     # not of the run's seed, so that runs which share their rollouts may share their labels
     options = {"task": run.made_from()["task"], "episodes": chosen.tolist()}
     stage = run.labels
+    if stage.started and stage.options().get("episodes") != options["episodes"]:
+        raise UserError(
+            f"{stage.folder} holds labels of other episodes than measure.label_episodes = "
+            f"{run.config.measure.label_episodes} chooses of these rollouts: ask for as many as before, or delete the "
+            "folder to label again."
+        )
     with stage.begin(options, [run.rollouts]):
         if stage.done is None:
             needed = int(np.diff(rollouts.starts)[chosen].sum()) * (4 * len(reader.labels) + MASK_BYTES)

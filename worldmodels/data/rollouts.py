@@ -240,6 +240,10 @@ def split_episodes(count: int, validation_fraction: float) -> tuple[NDArray[np.i
     return numbers[~held_out], numbers[held_out]
 
 
+HELD_OUT = 128
+"""At most so many held-out episodes are followed where M's dreams are measured."""
+
+
 def spread(episodes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """At most `count` of the episodes, evenly spread: where a collection was added to, some of every part."""
     picks = np.linspace(0, len(episodes) - 1, min(count, len(episodes)))

@@ -39,18 +39,29 @@ ENGINE_ERRORS = (
     vzd.SharedMemoryException,
 )
 
+IWAD = Path(vzd.__file__).with_name("freedoom2.wad")
+"""What the engine draws with: textures, sprites, colours."""
 ATTEMPTS = 3
 """So many new engines in a row may die at one moment of an episode."""
 RECYCLE_AFTER = 500
 """Episodes after which a fresh engine takes over, before what the old one leaks matters; no result changes."""
 
 
-def start_engine(skill: int, time_limit: int, labels: bool) -> vzd.DoomGame:
+def start_engine(
+    skill: int,
+    time_limit: int,
+    labels: bool,
+    screen: vzd.ScreenFormat = vzd.ScreenFormat.DOOM_256_COLORS8,
+) -> vzd.DoomGame:
     """A running engine with the paper's settings; `labels` adds objects and whose each pixel is, no picture changes.
+
+    Screens are numbers of colours (see `worldmodels.envs.doom_screen`): in any other format they take the engine and
+    who reads them a quarter longer.
 
     Raises one of ENGINE_ERRORS if it does not start.
     """
     game = vzd.DoomGame()
+    game.set_doom_game_path(str(IWAD))
     game.set_doom_scenario_path(os.path.join(vzd.scenarios_path, "take_cover.wad"))
     game.set_doom_map("map01")
     game.set_doom_skill(skill)
@@ -59,7 +70,7 @@ def start_engine(skill: int, time_limit: int, labels: bool) -> vzd.DoomGame:
     game.set_episode_timeout(time_limit)
     game.set_living_reward(1)
     game.set_screen_resolution(vzd.ScreenResolution.RES_160X120)
-    game.set_screen_format(vzd.ScreenFormat.RGB24)
+    game.set_screen_format(screen)
     game.set_render_hud(False)
     game.set_render_crosshair(False)
     game.set_render_weapon(False)

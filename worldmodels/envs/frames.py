@@ -1,5 +1,7 @@
 """From whatever a game shows to a task frame: uint8, 64x64x3."""
 
+from collections.abc import Callable
+
 import cv2
 import gymnasium as gym
 import numpy as np
@@ -25,6 +27,11 @@ def to_task_frame(image: Frame, crop: Crop | None = None) -> Frame:
     if image.ndim == 2 or image.shape[2] == 1:
         image = np.repeat(image.reshape(SIZE, SIZE, 1), 3, axis=2)
     return np.ascontiguousarray(image)
+
+
+def as_it_is(frame: Frame) -> Frame:
+    """The frame, of which nothing is to be made."""
+    return frame
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
@@ -88,6 +95,20 @@ class TaskFrames(gym.Wrapper):
             raise UserError(f"{self._name} shows {what}, which is no image of uint8 (height, width, 1 or 3).")
         self._check_crop(image.shape)
         return to_task_frame(image, self.crop)
+
+    def defer(self) -> Callable[[NDArray[np.uint8]], Frame]:
+        """From now on show what task frames are made of, if the game can, and return what makes task frames of it.
+
+        For who looks at frames only later. Made between two steps of a game, a frame takes up to twice the time that it
+        takes among others: what the processor needs for it has been driven from its caches, and drives out the game's.
+
+        A game that can has an attribute `deferred` and a method `develop`, see `worldmodels.envs.take_cover`.
+        """
+        game = self.env.unwrapped
+        if not (self._ready_made and hasattr(game, "deferred")):
+            return as_it_is
+        game.deferred = True
+        return game.develop  # type: ignore[attr-defined]
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:
         """First task frame of an episode."""

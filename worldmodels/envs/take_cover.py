@@ -16,9 +16,9 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, episode_lost, start_engine
+from worldmodels.envs.doom_screen import SCREEN_SHAPE, TASK_ROWS, coloured, covered, task_frame
+from worldmodels.envs.frames import SHAPE
 
-SCREEN_SHAPE = (120, 160, 3)
-FRAME_SHAPE = (64, 64, 3)
 TICS_PER_SECOND = 35
 STAY, LEFT, RIGHT = 0, 1, 2
 _BUTTONS = ([0, 0], [1, 0], [0, 1])  # MOVE_LEFT, MOVE_RIGHT of each move
@@ -56,6 +56,10 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         recycle_after: episodes after which a fresh engine takes over; no result changes.
         render_mode: "rgb_array" or None.
 
+    Attributes:
+        deferred: set to true, for observations that are the part of the engine's own screen that task frames are made
+            of, uint8 (100, 160), only to be read. `develop` makes task frames of them.
+
     Raises:
         ValueError: if an action is not one finite number in an array of shape (1,), or an argument is none of
             the above.
@@ -85,15 +89,16 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         _check("render_mode", render_mode, render_mode in (None, "rgb_array"), "'rgb_array' or None")
         self.size, self.skill, self.time_limit = size, skill, time_limit
         self.labels, self.recycle_after, self.render_mode = labels, recycle_after, render_mode
+        self.deferred = False
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        shape = SCREEN_SHAPE if size is None else FRAME_SHAPE
+        shape = SCREEN_SHAPE if size is None else SHAPE
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self._game: vzd.DoomGame | None = None  # the first reset starts it
         self._episodes = 0  # begun by this engine
         self._seed = 0  # with the moves: all it takes to replay the episode
         self._moves = bytearray()
         self._in_episode = False
-        self._screen: NDArray[np.uint8] | None = None
+        self._screen: NDArray[np.uint8] | None = None  # of numbers of colours
         self._labels: dict[str, Any] = {}
 
     def reset(
@@ -133,7 +138,12 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         """The whole screen, uint8 (120, 160, 3), after an episode its last; None without render_mode."""
         if self.render_mode is None:
             return None
-        return self._last_screen().copy()
+        return coloured(self._last_screen())
+
+    @staticmethod
+    def develop(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The task frame (64, 64, 3) of a deferred observation (100, 160)."""
+        return task_frame(screen)
 
     def close(self) -> None:
         """Ends the engine. May be called again, and `reset` starts another."""
@@ -180,37 +190,12 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
 
     def _observation(self) -> NDArray[np.uint8]:
         screen = self._last_screen()
-        return screen.copy() if self.size is None else task_frame(screen)
+        if self.size is None:
+            return coloured(screen)
+        return screen[:TASK_ROWS] if self.deferred else task_frame(screen)
 
     def _info(self) -> dict[str, Any]:
         return dict(self._labels)
-
-
-def task_frame(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What V sees of a screen: the bottom sixth (the status bar's place) cropped, the rest averaged to 64x64.
-
-    screen: uint8 (120, 160, 3). Returns uint8 (64, 64, 3), bit for bit that of
-    `cv2.resize(screen[:100], (64, 64), interpolation=cv2.INTER_AREA)` in half its time: 25 rows make exactly
-    16 and 5 columns exactly 2, so area averaging is two small matrix products. They agree because such a mean
-    is a multiple of 1/125, never closer than 1/250 to where rounding tips: far beyond float32's error.
-    """
-    groups = screen[:100].astype(np.float32).reshape(4, 25 * 32, 5 * 3)  # 4 bands of 25 rows of 32 groups
-    narrow = (groups @ _COLUMNS).reshape(4, 25, 64 * 3)
-    frame = _ROWS @ narrow  # (4, 16, 64 * 3)
-    frame += 0.5
-    return frame.astype(np.uint8).reshape(FRAME_SHAPE)
-
-
-def _area_weights(cells_in: int, cells_out: int) -> NDArray[np.float32]:
-    """The share of each output cell that each input cell covers, (cells_out, cells_in); rows sum to 1."""
-    edges_in, edges_out = np.arange(cells_in + 1) / cells_in, np.arange(cells_out + 1) / cells_out
-    right = np.minimum(edges_out[1:, None], edges_in[None, 1:])
-    left = np.maximum(edges_out[:-1, None], edges_in[None, :-1])
-    return (np.maximum(right - left, 0.0) * cells_out).astype(np.float32)
-
-
-_ROWS = _area_weights(25, 16)  # (16, 25)
-_COLUMNS = np.kron(_area_weights(5, 2).T, np.eye(3, dtype=np.float32))  # (15, 6): 5 RGB pixels to 2
 
 
 def _move(action: NDArray[np.float32]) -> int:
@@ -237,8 +222,7 @@ def _pixels(state: vzd.GameState) -> dict[str, Any]:
     assert state.labels is not None
     assert state.labels_buffer is not None
     values = [label.value for label in state.labels if label.object_name == FIREBALL]
-    shown = np.isin(state.labels_buffer, values).astype(np.uint8) * 255
-    return {"fireball_pixels": task_frame(shown[..., None].repeat(3, 2))[..., 0] >= QUARTER_COVERED}
+    return {"fireball_pixels": covered(np.isin(state.labels_buffer, values)) >= QUARTER_COVERED}
 
 
 def _check(name: str, value: object, valid: bool, wanted: str) -> None:

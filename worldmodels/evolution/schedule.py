@@ -1,27 +1,36 @@
-"""How many episodes a candidate plays: more of them late, when candidates differ by less than luck does."""
+"""Options that change in the course of evolution, e.g. how many episodes a candidate plays."""
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from worldmodels.errors import UserError
 
+T = TypeVar("T")
 
-class RolloutSchedule:
-    """Episodes a candidate, by generation.
+
+class Schedule(Generic[T]):
+    """A number by generation.
 
     Args:
-        rollouts: from generation 0 on.
-        changes: pairs of a generation and the episodes from it on.
+        name: of the option, for messages.
+        first: from generation 0 on.
+        changes: pairs of a generation and the number from it on.
 
     Raises:
         UserError: the generations do not ascend.
     """
 
-    def __init__(self, rollouts: int, changes: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, name: str, first: T, changes: Sequence[tuple[int, T]]) -> None:
         begins = [begin for begin, _ in changes]
         if begins != sorted(set(begins)):
-            raise UserError(f"rollouts_schedule has to name ascending generations, but it names {begins}.")
-        self._counts = [(0, rollouts), *changes]
+            raise UserError(f"{name} has to name ascending generations, but it names {begins}.")
+        self._first, self._changes = first, dict(changes)
 
-    def at(self, generation: int) -> int:
-        """Episodes a candidate in a generation."""
-        return [count for begin, count in self._counts if begin <= generation][-1]
+    def at(self, generation: int) -> T:
+        """The number of a generation."""
+        begun = [begin for begin in self._changes if begin <= generation]
+        return self._changes[begun[-1]] if begun else self._first
+
+    def change(self, generation: int) -> T | None:
+        """The number that begins with just this generation; None if none does."""
+        return self._changes.get(generation)

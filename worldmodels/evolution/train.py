@@ -17,7 +17,7 @@ from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
 from worldmodels.evolution.optimizers import OPTIMIZERS
-from worldmodels.evolution.schedule import RolloutSchedule
+from worldmodels.evolution.schedule import Schedule
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
 from worldmodels.play import Cuts
@@ -71,7 +71,8 @@ class Evolution:
         guards = training_guards(run, config, self.agent.starts)
         self.worlds = Worlds(self.agent, run.config.compute, config.temperature, start=config.start, guards=guards)
         seed = torch_seed(self.run_seed, "evolution")
-        self.rollouts = RolloutSchedule(config.rollouts, config.rollouts_schedule)
+        self.rollouts = Schedule("rollouts_schedule", config.rollouts, config.rollouts_schedule)
+        self.sigmas = Schedule("sigma_schedule", config.sigma0, config.sigma_schedule)
         make = OPTIMIZERS[config.optimizer]
         first = first_mean(run, name, self.agent)
         self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed, first)
@@ -111,11 +112,11 @@ class Evolution:
     def _replay(self, generations: list[Generation]) -> None:
         """Bring the optimiser to where the recorded generations had brought it."""
         for entry in generations:
-            if checksum(self.optimizer.ask()) != entry.samples:
+            if checksum(self._ask()) != entry.samples:
                 raise UserError(
-                    f"Evolution in {self.stage.folder} cannot go on here, since generation {entry.generation} comes "
-                    "out otherwise than on the machine where it began: go on there, or delete the folder to evolve "
-                    "again."
+                    f"Evolution in {self.stage.folder} cannot go on here: generation {entry.generation} comes out "
+                    "otherwise than it did, on another machine or with another sigma_schedule for generations that "
+                    "are over: go on there, with that one, or delete the folder to evolve again."
                 )
             fitness = np.array(entry.fitness)
             if fitness.shape != (self.config.population,) or not np.isfinite(fitness).all():
@@ -137,6 +138,13 @@ class Evolution:
                 "the next one on only, or delete the folder to evolve again."
             )
 
+    def _ask(self) -> NDArray[np.float32]:
+        """The candidates (N, P) of the next generation, at the step size that its schedule may set for it."""
+        sigma = self.sigmas.change(self.optimizer.generation)
+        if sigma is not None:
+            self.optimizer.rescale(sigma)
+        return self.optimizer.ask()
+
     def _tell(self, fitness: NDArray[np.float64]) -> None:
         self.optimizer.tell(fitness)
         self.means.append(self.optimizer.mean)
@@ -145,7 +153,7 @@ class Evolution:
         config, number, begin = self.config, self.optimizer.generation, time.perf_counter()
         left = (config.generations - number) * (config.population + config.validation_episodes) * NUMBER_BYTES
         require_space(self.stage.folder, left, f"C ({self.name})", self.worlds.compute)
-        candidates, rollouts = self.optimizer.ask(), self.rollouts.at(number)
+        candidates, rollouts = self._ask(), self.rollouts.at(number)
         seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
         outcomes = fitness.evaluate(candidates, seeds, config.world, Cuts(config.patience, config.max_steps))
         returns = outcomes.returns.mean(1)

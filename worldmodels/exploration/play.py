@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from worldmodels.config import TaskConfig
 from worldmodels.data.episode import Episode, Notes
+from worldmodels.envs.frames import as_it_is
 from worldmodels.envs.make import make_game
 from worldmodels.exploration.policies import PolicyMaker
 from worldmodels.pulse import beat
@@ -14,7 +15,7 @@ class PlayExploring:
 
     Args:
         task: the game, with the step limit of recorded episodes.
-        make_policy: makes the policy of each episode.
+        make_policy: makes the policy of each episode, always of the same kind.
     """
 
     def __init__(self, task: TaskConfig, make_policy: PolicyMaker) -> None:
@@ -28,7 +29,7 @@ class PlayExploring:
     def _episode(self, seed: int) -> Episode:
         game = self._game
         policy = self._make_policy(game.get_wrapper_attr("squash"), seed)
-        notes = Notes(seed)
+        notes = Notes(seed, as_it_is if policy.looks else game.get_wrapper_attr("defer")())
         frame, _ = game.reset(seed=seed)
         terminated = truncated = False
         while not (terminated or truncated):

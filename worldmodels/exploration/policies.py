@@ -15,7 +15,13 @@ from worldmodels.seeds import stream
 
 
 class ExploringPolicy(Protocol):
-    """Acts in one episode."""
+    """Acts in one episode.
+
+    Attributes:
+        looks: whether it looks at frames; else they may be anything.
+    """
+
+    looks: bool
 
     def act(self, frame: NDArray[np.uint8]) -> Actions:
         """The action (A,) for a frame (64, 64, 3)."""
@@ -39,6 +45,8 @@ class CorrelatedNormal:
 class Noise:
     """Noise that ignores the frame: a `CorrelatedNormal` process, shifted by a mean (A,) and squashed into actions."""
 
+    looks = False
+
     def __init__(self, squash: Squash, mean: NDArray, correlation: float, random: np.random.Generator) -> None:
         self._squash, self._mean = squash, mean
         self._process = CorrelatedNormal(len(mean), correlation, random)
@@ -50,6 +58,8 @@ class Noise:
 
 class Held:
     """Uniform actions, each held for a number of steps drawn log-uniformly between two bounds."""
+
+    looks = False
 
     def __init__(self, squash: Squash, hold: tuple[int, int], random: np.random.Generator) -> None:
         self._squash, self._hold, self._random = squash, hold, random
@@ -72,6 +82,8 @@ def draw_hold(hold: tuple[int, int], random: np.random.Generator) -> int:
 
 class Uniform:
     """Uniform actions, a new one every step."""
+
+    looks = False
 
     def __init__(self, squash: Squash, random: np.random.Generator) -> None:
         self._squash, self._random = squash, random

@@ -19,6 +19,8 @@ MAX_STANDARD_DEVIATION = 0.01
 class RandomAgent:
     """The paper's way to collect: V, M and C with random weights, as small as the authors' code draws them."""
 
+    looks = True
+
     def __init__(self, vision_config: VisionConfig, memory_config: MemoryConfig, squash: Squash, seed: int) -> None:
         generator = torch.Generator().manual_seed(torch_seed(seed, "collect/random agent"))
         spread = MAX_STANDARD_DEVIATION * float(torch.rand((), generator=generator))

@@ -10,11 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from worldmodels.calibration.prediction import prediction_errors
-from worldmodels.calibration.stage import HELD_OUT
 from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import Latents, encode
-from worldmodels.data.rollouts import rollouts_of, rows_of
-from worldmodels.errors import UserError
+from worldmodels.data.rollouts import HELD_OUT, rollouts_of, rows_of, spread
 from worldmodels.files import read_json, write_json
 from worldmodels.measure.distances import kernel_distance, precision_recall
 from worldmodels.measure.features import STATEMENT, Features
@@ -107,11 +105,10 @@ class _Measuring:
 
     def _means(self, frames: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Means (N, Z) of frames; None, with a note, if the model cannot encode."""
-        try:
-            return encode(self.vision, frames, self.device)[0]
-        except UserError as error:
-            self.notes = [str(error)]
+        if not self.vision.encodes:
+            self.notes.append(f"This {self.vision.config.model} has no encoder: only its samples are measured.")
             return None
+        return encode(self.vision, frames, self.device)[0]
 
     def _reconstruction(self, mu: NDArray[np.float32] | None) -> Found:
         """Squared errors of V, and of the one picture that is the average training frame."""
@@ -171,7 +168,7 @@ class _Measuring:
         memory, _ = trained_memory(self.run)
         latents = Latents(self.run.latents.folder)
         vision, m = self.vision.cpu(), memory.to(self.device)
-        errors = prediction_errors(vision, m, latents, self.rollouts, self.validation[:HELD_OUT], SEED)
+        errors = prediction_errors(vision, m, latents, self.rollouts, spread(self.validation, HELD_OUT), SEED)
         if not errors:
             self.notes.append("The held-out episodes are too short for M to look ahead.")
         ahead = {str(error.horizon): dataclasses.asdict(error) for error in errors}

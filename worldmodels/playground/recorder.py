@@ -1,9 +1,8 @@
 """A visitor's recording: frames kept while they are shown, and made into a GIF and an MP4 at the end."""
 
-import tempfile
+import shutil
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from worldmodels.pictures import Frames, enlarge
 from worldmodels.render.layout import captioned, labelled, text_size
 from worldmodels.render.video import write_video
+from worldmodels.temporary import temporary_folder
 
 MAX_SECONDS = 30.0
 """Length of a recording at most, at the game's own speed."""
@@ -60,10 +60,13 @@ class Recorder:
 
     def files(self) -> Files:
         """Encode it; this takes seconds. UserError if nothing was kept."""
-        with tempfile.TemporaryDirectory(prefix="worldmodels-") as folder:
-            path = Path(folder) / "dream.mp4"
+        folder = temporary_folder("film")
+        try:
+            path = folder / "dream.mp4"
             write_video(path, self._pictures(), self.fps, gif=True)
             return Files(path.with_suffix(".gif").read_bytes(), path.read_bytes())
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _pictures(self) -> Iterator[Frames]:
         size = text_size(SCALE) * 2 // 3

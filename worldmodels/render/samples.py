@@ -7,7 +7,6 @@ import torch
 
 from worldmodels.data.latents import encode
 from worldmodels.data.rollouts import rollouts_of, rows_of
-from worldmodels.errors import UserError
 from worldmodels.measure.fitted import fitted_samples
 from worldmodels.metrics import say
 from worldmodels.pictures import Frames, grid, write_png
@@ -76,19 +75,16 @@ def _known(run: Run, vision: VisionModel) -> Known:
     training, validation = split_of(run, len(rollouts))
     rows = rows_of(rollouts.starts, validation)
     frames = rollouts.frames(rows[np.linspace(0, len(rows) - 1, SHOWN + 2).astype(int)[1:-1]])
-    rows = rows_of(rollouts.starts, training)
-    cpu = torch.device("cpu")
-    try:
-        z, _ = encode(vision, frames, cpu)
-        chosen = np.sort(
-            stream(run.config.seed, "samples/latents").choice(rows, min(TRAINING_FRAMES, len(rows)), False)
-        )
-        mu, logvar = encode(vision, rollouts.frames(chosen), cpu)
-    except UserError as error:
-        say(str(error))
+    if not vision.encodes:
+        say(f"This {vision.config.model} has no encoder: it is drawn from its prior alone.")
         z, mu = (
             vision.prior(count, torch_seed(run.config.seed, "samples/latents", count)).numpy()
             for count in (SHOWN, TRAINING_FRAMES)
         )
         return Known(frames, z, mu, np.full_like(mu, -np.inf), encodes=False)
+    rows = rows_of(rollouts.starts, training)
+    cpu = torch.device("cpu")
+    z, _ = encode(vision, frames, cpu)
+    chosen = np.sort(stream(run.config.seed, "samples/latents").choice(rows, min(TRAINING_FRAMES, len(rows)), False))
+    mu, logvar = encode(vision, rollouts.frames(chosen), cpu)
     return Known(frames, z, mu, logvar, encodes=True)

@@ -51,7 +51,9 @@ def _bytes(agent: Agent, options: RenderConfig, panels: int) -> float:
 
 def _cast(run: Run, name: str, checkpoint: Path | None) -> tuple[str, Agent]:
     """Who is filmed, and under which name."""
-    return (name, agent_of_run(run, name)) if checkpoint is None else (checkpoint.name, load_agent(checkpoint))
+    if checkpoint is None:
+        return name, agent_of_run(run, name)
+    return checkpoint.resolve().name, load_agent(checkpoint)
 
 
 def film_real(

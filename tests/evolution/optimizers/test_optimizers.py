@@ -83,6 +83,15 @@ def test_replayed_fitnesses_lead_to_the_same_state(name: str) -> None:
     assert again.ask().tobytes() == optimizer.ask().tobytes()
 
 
+def test_a_step_size_that_is_set_scales_the_candidates_and_keeps_the_mean(name: str) -> None:
+    optimizer = made(name)
+    evolve(optimizer, ELLIPSOID, 10)
+    before, spread = optimizer.mean.copy(), optimizer.ask() - optimizer.mean
+    optimizer.rescale(optimizer.sigma / 100)
+    assert optimizer.ask() - before == pytest.approx(spread / 100, rel=1e-3, abs=1e-6)
+    assert np.array_equal(optimizer.mean, before)
+
+
 def test_samples_do_not_depend_on_numpys_global_state(name: str) -> None:
     asked = []
     for seed in (1, 2):

@@ -11,7 +11,7 @@ class Adam:
     """Ascends; the coordinates of a step are about `rate` at most."""
 
     def __init__(self, dimension: int, rate: float) -> None:
-        self._rate, self._count = rate, 0
+        self.rate, self._count = rate, 0
         self._m, self._v = np.zeros(dimension), np.zeros(dimension)
 
     def step(self, gradient: Vector) -> Vector:
@@ -21,4 +21,4 @@ class Adam:
         self._v = BETA_2 * self._v + (1 - BETA_2) * gradient**2
         m_hat = self._m / (1 - BETA_1**self._count)
         v_hat = self._v / (1 - BETA_2**self._count)
-        return self._rate * m_hat / (np.sqrt(v_hat) + EPSILON)
+        return self.rate * m_hat / (np.sqrt(v_hat) + EPSILON)

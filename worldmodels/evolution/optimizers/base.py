@@ -58,6 +58,10 @@ class Optimizer(ABC):
         self.generation += 1
 
     @abstractmethod
+    def rescale(self, sigma: float) -> None:
+        """Go on with the step size `sigma`, from the mean, and with what else has been learned of the distribution."""
+
+    @abstractmethod
     def _sample(self) -> Sequence[Vector] | Vector:
         """N candidates (P,), drawn from `self._random`."""
 

@@ -11,14 +11,14 @@ class ClipUp:
     """Ascends with momentum at a speed of at most `max_speed`, to which half as much is added at every step."""
 
     def __init__(self, dimension: int, max_speed: float) -> None:
-        self._max_speed, self._rate = max_speed, max_speed / 2
+        self.max_speed = max_speed
         self._velocity = np.zeros(dimension)
 
     def step(self, gradient: Vector) -> Vector:
         """The step (P,) to take for a gradient (P,); none is added for a gradient of zero."""
         length = float(np.linalg.norm(gradient))
-        push = self._rate * gradient / length if length > 0 else 0  # alpha g / |g|
+        push = self.max_speed / 2 * gradient / length if length > 0 else 0  # alpha g / |g|
         velocity = MOMENTUM * self._velocity + push
         speed = float(np.linalg.norm(velocity))
-        self._velocity = velocity * (self._max_speed / max(speed, self._max_speed))
+        self._velocity = velocity * (self.max_speed / max(speed, self.max_speed))
         return self._velocity

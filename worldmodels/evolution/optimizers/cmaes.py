@@ -32,6 +32,10 @@ class CMAES(Optimizer):
             self._strategy = cma.CMAEvolutionStrategy(self._first, sigma0, options)
         self._asked: Sequence[Vector] = []
 
+    def rescale(self, sigma: float) -> None:
+        """Set the global step size; the covariance stays."""
+        self._strategy.sigma = sigma
+
     def _randn(self, *shape: int) -> Vector:
         return self._random.standard_normal(shape)
 

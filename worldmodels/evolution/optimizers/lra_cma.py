@@ -66,6 +66,10 @@ class LRACMAES(Optimizer):
         self._rate_mean, self._rate_cov = LearningRate(BETA_MEAN), LearningRate(BETA_COV)
         self._z = self._y = np.zeros((n, p))
 
+    def rescale(self, sigma: float) -> None:
+        """Set the step size; covariance and learning rates stay."""
+        self._sigma = sigma
+
     def _sample(self) -> Vector:
         self._z = self._random.standard_normal((self.population, self.dimension))
         self._y = self._stretched(self._z, self._scales)  # y = C^(1/2) z ~ N(0, C)

@@ -24,6 +24,10 @@ class OpenES(Optimizer):
         self._adam = Adam(dimension, RATE * sigma0)
         self._epsilon = np.zeros((population // 2, dimension))
 
+    def rescale(self, sigma: float) -> None:
+        """Set the noise's standard deviation, and Adam's steps with it."""
+        self._sigma, self._adam.rate = sigma, RATE * sigma
+
     def _sample(self) -> Vector:
         self._epsilon = self._random.standard_normal((self.population // 2, self.dimension))
         return mirrored(self._theta, self._sigma * self._epsilon)

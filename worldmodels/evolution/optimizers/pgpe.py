@@ -26,8 +26,13 @@ class PGPE(Optimizer):
         check_even("pgpe", population)
         super().__init__(dimension, population, sigma0, seed, mean)
         self._mu, self._sigma = self._first, np.full(dimension, sigma0)
-        self._clipup = ClipUp(dimension, sigma0 * math.sqrt(dimension) / STEPS_A_RADIUS)
+        self._clipup = ClipUp(dimension, _highest_speed(dimension, sigma0))
         self._epsilon = np.zeros((population // 2, dimension))
+
+    def rescale(self, sigma: float) -> None:
+        """Set the mean standard deviation; those of parameters keep their ratios, and the mean slows down with them."""
+        self._sigma = self._sigma * (sigma / self.sigma)
+        self._clipup.max_speed = _highest_speed(self.dimension, sigma)
 
     def _sample(self) -> Vector:
         self._epsilon = self._sigma * self._random.standard_normal((self.population // 2, self.dimension))
@@ -52,3 +57,8 @@ class PGPE(Optimizer):
     def sigma(self) -> float:
         """Mean standard deviation of a parameter."""
         return float(self._sigma.mean())
+
+
+def _highest_speed(dimension: int, sigma: float) -> float:
+    """How far the mean moves in a step at most: a share of the radius of N(0, sigma^2 I)."""
+    return sigma * math.sqrt(dimension) / STEPS_A_RADIUS
