@@ -21,7 +21,7 @@ install: .venv/installed ## Set up .venv from requirements.lock.
 	@$(BIN)/pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install ## Every stage on CarRacing in about 15 minutes; ends with a table and a report.
+demo: install ## Every stage on CarRacing in 10 to 15 minutes; ends with a table and a report.
 	$(BIN)/python scripts/run_pipeline.py --run $(DEMO_RUN) --config car_racing quick
 	@echo "Open $(DEMO_RUN)/report/index.html to see the agent drive and dream; make play lets you drive in the dream."
 

@@ -28,6 +28,7 @@ from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig, MemoryConfig
 from worldmodels.data.copying import copy_folder
 from worldmodels.errors import UserError
+from worldmodels.evaluate import RANDOM
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.evolution.guards import training_guards
@@ -44,7 +45,6 @@ from worldmodels.seeds import VALIDATION, torch_seed
 
 UNSEEN = VALIDATION[len(VALIDATION) // 2 :]
 """Validation seeds that are played here only; evolution plays the first ones."""
-RANDOM = "random policy"
 
 
 @dataclass(frozen=True)

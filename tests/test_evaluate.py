@@ -12,7 +12,7 @@ from worldmodels import evaluate as evaluation
 from worldmodels.agent import load_agent
 from worldmodels.config import Config, EvaluateConfig
 from worldmodels.errors import UserError
-from worldmodels.evaluate import RANDOM, evaluate, interquartile_mean, statistics
+from worldmodels.evaluate import RANDOM, evaluate
 from worldmodels.export import export_agent
 from worldmodels.iterations import next_run
 from worldmodels.runs import Run
@@ -153,22 +153,3 @@ def test_a_checkpoint_is_never_overwritten(run: Run, tmp_path: Path) -> None:
 def test_a_run_without_controllers_cannot_be_scored(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no finished controller.*train_controller"):
         evaluate(Run(tmp_path / "run", Config()))
-
-
-def test_statistics_against_their_definitions() -> None:
-    returns = np.random.default_rng(0).normal(100, 20, 400)
-    found = statistics(returns)
-    assert found["sem"] == pytest.approx(returns.std(ddof=1) / 20)
-    low, high = found["interval"]
-    assert (low, high) == pytest.approx((returns.mean() - 1.96, returns.mean() + 1.96), abs=0.25)
-
-
-def test_one_episode_has_no_spread() -> None:
-    assert statistics(np.array([3.0]))["interval"] == (3.0, 3.0)
-
-
-@pytest.mark.parametrize(
-    ("values", "mean"), [([1, 2, 3, 4], 2.5), ([9, 1, 5], (0.25 * 1 + 5 + 0.25 * 9) / 1.5), ([7], 7)]
-)
-def test_interquartile_mean(values: list[float], mean: float) -> None:
-    assert interquartile_mean(np.array(values, float)) == pytest.approx(mean)

@@ -7,7 +7,7 @@ from gymnasium.vector import AutoresetMode
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig
 from worldmodels.envs.perturbations import Perturbation
-from worldmodels.real_world import RealWorld, spread_seeds
+from worldmodels.real_world import RealWorld
 
 COMPUTE = ComputeConfig(workers=0, device="cpu", precision="float32")
 
@@ -75,9 +75,3 @@ def test_the_agent_remembers_the_action_that_it_meant(tiny_agent: Agent) -> None
     (h, reward), (h_noisy, reward_noisy) = states
     assert torch.equal(h, h_noisy)
     assert reward != reward_noisy
-
-
-def test_one_seed_is_spread_over_the_lanes() -> None:
-    assert spread_seeds(5, 3) == [5, 6, 7]
-    assert spread_seeds([4, None, 9], 3) == [4, None, 9]
-    assert spread_seeds(None, 2) == [None, None]

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from worldmodels import seeds
-from worldmodels.seeds import TEST, TRAINING, VALIDATION, stream, torch_seed, training_seeds, validation_seeds
+from worldmodels.seeds import (
+    TEST,
+    TRAINING,
+    VALIDATION,
+    spread_seeds,
+    stream,
+    torch_seed,
+    training_seeds,
+    validation_seeds,
+)
 
 
 def test_ranges_are_disjoint() -> None:
@@ -41,6 +50,12 @@ def test_streams_are_independent_of_one_another(other: tuple) -> None:
 
 def test_the_same_stream_is_the_same() -> None:
     assert (stream(1, "a", 1).random(5) == stream(1, "a", 1).random(5)).all()
+
+
+def test_one_seed_is_spread_over_the_lanes() -> None:
+    assert spread_seeds(5, 3) == [5, 6, 7]
+    assert spread_seeds([4, None, 9], 3) == [4, None, 9]
+    assert spread_seeds(None, 2) == [None, None]
 
 
 def test_torch_seeds_fill_63_bits() -> None:

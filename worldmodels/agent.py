@@ -75,16 +75,15 @@ class Agent:
         lanes: int,
         compute: ComputeConfig,
         score: bool = False,
-        render: bool = False,
         blind: bool = False,
         perturbation: Perturbation | None = None,
     ) -> RealWorld:
         """The game through the agent's eyes.
 
-        `score` asks for the game in which scores are reported, `render` lets the game draw its own picture, `blind`
-        leaves V and M out (observations are empty), `perturbation` comes between the game and the agent.
+        `score` asks for the game in which scores are reported, `blind` leaves V and M out (observations are empty),
+        `perturbation` comes between the game and the agent.
         """
-        make = partial(make_perturbed_game, self.task, score, render, perturbation)
+        make = partial(make_perturbed_game, self.task, score, perturbation)
         return RealWorld(make, lanes, None if blind else self.world_model(lanes, compute), self.task.success_key)
 
     def dream_world(

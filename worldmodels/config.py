@@ -1,8 +1,9 @@
 """Every option of the project: one frozen dataclass a stage.
 
-The dataclasses are the YAML schema, the command line (`worldmodels.cli`) and the record kept in a run's folder. Options
-marked `ANYTIME` may change between two calls of a stage on the same run (where it computes, how long it goes on);
-every other option is part of what the stage's result *is*, and a run refuses to mix two values of it.
+The dataclasses are the YAML schema, the command line (`worldmodels.cli`) and the record kept in a run's folder. A stage
+records the game, the seed and its own section, and a run refuses to mix two values of what is recorded: it is part of
+what the stage's result *is*. Only options marked `ANYTIME` may change between two calls of such a stage. What no stage
+records may change as well: where things are computed, and what is scored, compared or shown of a result.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 ANYTIME = "anytime"
-"""Annotation mark of an option that does not change what a stage's result is."""
+"""Annotation mark of an option that may change between two calls of a stage; what is done already stays as it was."""
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -329,9 +330,9 @@ class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     seed: Annotated[int, Field(ge=1)] = 1
     """Seed of everything that is drawn in the run."""
-    previous: Annotated[str | None, ANYTIME] = None
+    previous: str | None = None
     """Folder of a finished run: V, M and every C of the same name begin at its weights, and learn on."""
-    iterations: Annotated[Count, ANYTIME] = 1
+    iterations: Count = 1
     """Iterations of the whole pipeline: each but the first adds episodes of the last one's agent, and begins at its V,
     M and C."""
     later: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -21,12 +20,12 @@ from worldmodels.files import read_json, write_json, write_text
 from worldmodels.metrics import progress_bar
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
+from worldmodels.returns import statistics
 from worldmodels.runs import Run
-from worldmodels.seeds import stream, test_seeds
+from worldmodels.seeds import test_seeds
 
 RANDOM = "random policy"
 SCORES = "scores.json"
-RESAMPLES = 10_000
 EPISODE_BYTES = 200
 """What is written down about an episode."""
 
@@ -167,22 +166,6 @@ def _row(run: Run, entry: _Entry, outcomes: Outcomes) -> Row:
     )
 
 
-def statistics(returns: NDArray[np.float64]) -> dict:
-    """Mean, standard deviation, standard error, bootstrap interval and interquartile mean of returns (K,)."""
-    count = len(returns)
-    std = float(returns.std(ddof=1)) if count > 1 else 0.0
-    resampled = stream(1, "evaluate/bootstrap").choice(returns, (RESAMPLES, count)).mean(1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return {
-        "episodes": count,
-        "mean": float(returns.mean()),
-        "std": std,
-        "sem": std / np.sqrt(count),
-        "interval": (float(low), float(high)),
-        "iqm": interquartile_mean(returns),
-    }
-
-
 def read_scores(run: Run) -> list[Row]:
     """The rows of a run's last evaluation, none before it; UserError if their file is damaged."""
     path = run.evaluation.folder / SCORES
@@ -192,13 +175,6 @@ def read_scores(run: Run) -> list[Row]:
         return TypeAdapter(list[Row]).validate_python(read_json(path)["rows"])
     except (KeyError, ValidationError) as error:
         raise UserError(f"{path} does not hold scores: run scripts/evaluate.py again.") from error
-
-
-def interquartile_mean(values: NDArray[np.float64]) -> float:
-    """Mean of the middle half; values on the quarter marks count in part."""
-    edges = np.arange(len(values) + 1) / len(values)
-    weights = np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0, None)
-    return float((np.sort(values) * weights).sum() / weights.sum())
 
 
 def _episodes(row: Row, outcomes: Outcomes) -> list[dict[str, object]]:

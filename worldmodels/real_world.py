@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from worldmodels.envs.frames import SHAPE
+from worldmodels.seeds import spread_seeds
 from worldmodels.world_model import WorldModel
 
 
@@ -85,10 +86,3 @@ class RealWorld(VectorEnv):
         """Close the games."""
         for game in self.games:
             game.close()
-
-
-def spread_seeds(seed: int | Sequence[int | None] | None, lanes: int) -> list[int | None]:
-    """A seed a lane, as Gymnasium's vector environments spread a single one."""
-    if seed is None:
-        return [None] * lanes
-    return [seed + lane for lane in range(lanes)] if isinstance(seed, int) else list(seed)

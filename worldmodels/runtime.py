@@ -35,7 +35,7 @@ def pick_device(compute: ComputeConfig) -> torch.device:
 
 
 def pick_precision(compute: ComputeConfig, device: torch.device) -> torch.dtype:
-    """Arithmetic for V: bfloat16 where it is native and not refused, float32 elsewhere."""
+    """Arithmetic of V, M, the GAN of digits and dreams: bfloat16 where it is native and not refused, else float32."""
     if compute.precision != "auto":
         return torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
     if device.type == "cuda":

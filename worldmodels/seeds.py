@@ -12,6 +12,8 @@ import numpy as np
 TRAINING = range(1, 1_000_000)
 VALIDATION = range(1_000_000, 2_000_000)
 TEST = range(2_000_000, 3_000_000)
+DREAMS = 2**62
+"""From so many is drawn the seed of a dream that is given none."""
 
 
 def stream(seed: int, purpose: str, *counters: int) -> np.random.Generator:
@@ -23,6 +25,18 @@ def stream(seed: int, purpose: str, *counters: int) -> np.random.Generator:
 def torch_seed(seed: int, purpose: str, *counters: int) -> int:
     """A 63-bit seed for a torch generator, from the same stream."""
     return int(stream(seed, purpose, *counters).integers(2**63 - 1))
+
+
+def dream_seed(random: np.random.Generator) -> int:
+    """The seed of an environment's next dream, from the environment's own stream."""
+    return int(random.integers(DREAMS))
+
+
+def spread_seeds(seed: int | Sequence[int | None] | None, lanes: int) -> list[int | None]:
+    """A seed a lane, as Gymnasium's vector environments spread a single one."""
+    if seed is None:
+        return [None] * lanes
+    return [seed + lane for lane in range(lanes)] if isinstance(seed, int) else list(seed)
 
 
 def shortened(seeds: Sequence[int], count: int = 8) -> str:

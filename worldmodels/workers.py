@@ -203,8 +203,8 @@ class _Mapping(Generic[Task, Result]):
             failures = max(failures, self._failures[number])
         if failures > MAX_FAILURES:
             raise UserError(
-                f"{failures} workers in a row have failed at {what}: the last, {str(seat)[0].lower()}{str(seat)[1:]}, "
-                f"{cause}. What is finished is kept; repeat the command to go on."
+                f"{failures} workers in a row have failed at {what} (the last, {str(seat)[0].lower()}{str(seat)[1:]}, "
+                f"{cause}), and what is finished is kept: repeat the command to go on."
             )
         say(f"{seat} {fate} at {what}; a new one takes its place.")
         self._running = {ref: held for ref, held in self._running.items() if held[1] is not seat}

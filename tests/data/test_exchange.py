@@ -480,7 +480,7 @@ def test_what_a_data_set_of_minari_lacks_is_named(tmp_path: Path) -> None:
     minari_set("numbers-v0", SPACES["box"], gym.spaces.Box(0, 1, (4,)))
     assert "numbers-v0 observes Box" in refusal(run, minari="numbers-v0")
     minari_set("unbounded-v0", gym.spaces.Box(-np.inf, np.inf, (2,)))
-    assert "unbounded-v0 cannot be imported. The action space" in refusal(run, minari="unbounded-v0")
+    assert "unbounded-v0 cannot be imported, since the action space" in refusal(run, minari="unbounded-v0")
     squashed = run_with(tmp_path / "run", squash=("tanh",) * 3)
     minari_set("box-v0", SPACES["box"])
     assert "task.squash names 3 outputs" in refusal(squashed, minari="box-v0")

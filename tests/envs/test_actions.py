@@ -127,5 +127,20 @@ def test_random_actions_are_of_the_space() -> None:
     assert np.allclose(drawn.mean(0), [0, 0.5, 0.5], atol=0.05)
 
 
+@pytest.mark.parametrize("space", [CAR, Discrete(3), MultiDiscrete([3, 2])])
+def test_a_games_own_space_is_mapped_back(space: gym.Space) -> None:
+    assert squash_for(squash_for(space).native_space) == squash_for(space)
+    assert squash_for(space).native_space == space
+
+
+def test_choices_by_number_are_one_hot_and_back() -> None:
+    squash = squash_for(MultiDiscrete([3, 2]))
+    numbers = np.array([[0, 0], [2, 1], [1, 0]])
+    actions = squash.of_picks(numbers)
+    assert actions.dtype == np.float32
+    assert actions.tolist() == [[1, 0, 0, 1, 0], [0, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
+    assert np.array_equal(squash.picks(actions), numbers)
+
+
 def test_equal_scores_choose_the_first() -> None:
     assert Squash((0.0,) * 2, (1.0,) * 2, choices=(2,))(np.zeros((1, 2))).tolist() == [[1, 0]]

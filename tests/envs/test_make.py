@@ -52,12 +52,6 @@ def test_a_game_of_numbers_and_choices_can_be_played_from_pixels() -> None:
     game.close()
 
 
-def test_rendering_can_be_asked_for() -> None:
-    game = make_game(COUNTING, render=True)
-    game.reset(seed=1)
-    assert game.render().shape == (64, 64, 3)
-
-
 @pytest.mark.parametrize(
     ("task", "name"),
     [

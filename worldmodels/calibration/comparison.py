@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from worldmodels.evaluate import statistics
 from worldmodels.play import Outcomes
+from worldmodels.returns import statistics
 
 Statistics = Mapping[str, Any]
-"""As `worldmodels.evaluate.statistics` gives them."""
+"""As `worldmodels.returns.statistics` gives them."""
 TOLERANCE = 0.3
 """The dream and the game are apart if their means differ by more than this share of the game's."""
 CHANCE = 2.0

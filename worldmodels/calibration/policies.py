@@ -103,8 +103,9 @@ def constant_actions(task: TaskConfig, squash: Squash) -> dict[str, Actions]:
     """Actions worth holding for ever: standing still, where the game has that, and the extremes; none of them twice."""
     named: dict[str, Actions] = {}
     if squash.choices:
-        actions = [_one_hot(squash, picks) for picks in _picks(squash.choices)]
-        names = [", ".join(str(pick) for pick in picks) for picks in _picks(squash.choices)]
+        picks = _picks(squash.choices)
+        actions = list(squash.of_picks(np.array(picks)))
+        names = [", ".join(map(str, numbers)) for numbers in picks]
     else:
         still = np.zeros(squash.dim, np.float32).clip(squash.low, squash.high, dtype=np.float32)
         named["still"] = still
@@ -131,9 +132,3 @@ def _picks(choices: Sequence[int]) -> list[list[int]]:
         for choice, size in enumerate(choices)
         for option in range(size)
     ]
-
-
-def _one_hot(squash: Squash, picks: Sequence[int]) -> Actions:
-    action = np.zeros(squash.dim, np.float32)
-    action[np.cumsum((0, *squash.choices[:-1])) + np.array(picks)] = 1
-    return action

@@ -116,7 +116,7 @@ def _entries(run: Run, dreamer: Agent, limit: int) -> list[Entry]:
     dreams: dict[float, dict[str, Outcomes]] = {temperature: {} for temperature in config.calibrate.temperatures}
     for trial in trials:
         world = game if trial.temperature is None else dreams[trial.temperature]
-        world |= _by_player(trial, outcomes[trial], agents)
+        world |= _by_player(trial, outcomes[trial])
     return compared(game, dreams)
 
 
@@ -147,7 +147,7 @@ def _trials(run: Run, dreamer: Agent, agents: Mapping[str, Agent], limit: int) -
             yield Trial((name,), True, temperature, seeds, limit)
 
 
-def _by_player(trial: Trial, outcomes: Outcomes, agents: Mapping[str, Agent]) -> dict[str, Outcomes]:
+def _by_player(trial: Trial, outcomes: Outcomes) -> dict[str, Outcomes]:
     """A trial's outcomes, those of each player apart."""
     parts = zip(*(np.split(column, len(trial.players)) for column in outcomes), strict=True)
     names = [f"C ({name})" if trial.agent else name for name in trial.players]

@@ -16,6 +16,7 @@ from worldmodels.config import TaskConfig
 from worldmodels.data.arrays import open_array
 from worldmodels.data.rollouts import Rollouts, rollouts_of, rows_of, split_episodes
 from worldmodels.disk import require_space
+from worldmodels.envs.frames import SIZE
 from worldmodels.envs.labelled import labelled_game
 from worldmodels.envs.state import Label
 from worldmodels.errors import UserError
@@ -26,6 +27,8 @@ from worldmodels.runs import Run
 from worldmodels.workers import Pool
 
 NUMBERS, OBJECTS = "numbers.npy", "objects.npy"
+MASK_BYTES = SIZE * SIZE // 8
+"""A frame's pixels, a bit each."""
 
 
 class EpisodeLabels(NamedTuple):
@@ -53,15 +56,15 @@ class Labels:
             self.episodes = np.array(summary["episodes"], np.int64)
             self.rows = rows_of(starts, self.episodes)
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-            raise UserError(f"{folder} is damaged: it does not say what is labelled. Delete it.") from error
+            raise UserError(f"{folder} does not say what is labelled: delete it and label again.") from error
         try:
             numbers = open_array(folder / NUMBERS, np.float32, 2)
             self._packed = open_array(folder / OBJECTS, np.uint8, 2)
         except (OSError, ValueError) as error:
             raise UserError(f"{folder} holds no readable labels ({error}): delete it and label again.") from error
-        wanted = [(len(self.rows), len(self.labels)), (len(self.rows), 64 * 64 // 8)]
+        wanted = [(len(self.rows), len(self.labels)), (len(self.rows), MASK_BYTES)]
         if [numbers.shape, self._packed.shape] != wanted:
-            raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and label again.")
+            raise UserError(f"{folder} is damaged: its arrays are of different lengths: delete it and label again.")
         self.numbers: NDArray[np.float32] = np.array(numbers)
 
     @property
@@ -76,7 +79,7 @@ class Labels:
     def masks(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Pixels (N, 64, 64) of small objects in rows of the rollouts, all of them labelled."""
         bits = np.unpackbits(self._packed[self._places(rows)], axis=1)
-        return bits.reshape(len(rows), 64, 64).astype(bool)
+        return bits.reshape(len(rows), SIZE, SIZE).astype(bool)
 
     def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
@@ -142,7 +145,7 @@ def _check(same: bool, number: int, step: int, what: str) -> None:
     if not same:
         raise UserError(
             f"Episode {number} of the rollouts comes out otherwise when it is played again: the {what} of step {step} "
-            "differs, so the game's state is not known. Collect new rollouts on this machine."
+            "differs, so the game's state is not known: collect new rollouts on this machine."
         )
 
 
@@ -170,7 +173,7 @@ def label_rollouts(run: Run) -> Labels | None:
         )
     with stage.begin(options, [run.rollouts]):
         if stage.done is None:
-            needed = int(np.diff(rollouts.starts)[chosen].sum()) * (4 * len(reader.labels) + 64 * 64 // 8)
+            needed = int(np.diff(rollouts.starts)[chosen].sum()) * (4 * len(reader.labels) + MASK_BYTES)
             require_space(stage.folder, needed, "The labelling", run.config.compute)
             pool = Pool(partial(ReplayEpisode, run.config.task), run.config.compute, describe=Recorded.describe)
             with pool, progress_bar("Labels", len(chosen), "episodes") as bar:

@@ -63,7 +63,7 @@ class Latents:
         rows = {len(array) for array in (self.mu, self.logvar, self.action, self.reward, self.terminated)}
         ascend = len(self.starts) > 1 and self.starts[0] == 0 and (np.diff(self.starts) > 0).all()
         if not ascend or rows != {int(self.starts[-1])} or self.mu.shape != self.logvar.shape:
-            raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and encode again.")
+            raise UserError(f"{folder} is damaged: its arrays are of different lengths: delete it and encode again.")
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -161,7 +161,7 @@ def _open(folder: Path, rows: int, config: VisionConfig, action_dim: int) -> dic
         except ValueError as error:
             raise UserError(f"{folder} holds no readable latents ({error}): delete it and encode again.") from error
         if any(arrays[name].shape != shape for name, shape in shapes.items()):
-            raise UserError(f"{folder} is damaged: its arrays are of different lengths. Delete it and encode again.")
+            raise UserError(f"{folder} is damaged: its arrays are of different lengths: delete it and encode again.")
         return arrays
     for name, shape in shapes.items():
         path, dtype = folder / f"{name}.npy", FIELDS[name][0]

@@ -98,7 +98,7 @@ class Rollouts:
     def __init__(self, path: Path, digest: str | None = None, cache: int = 64) -> None:
         self.path = path
         if not all(file.is_file() or file.is_dir() for file in path.rglob("*")):
-            raise UserError(f"{path} is damaged: not all in it are files. Collect the rollouts again.")
+            raise UserError(f"{path} is damaged: not all in it are files: collect the rollouts again.")
         with self._reading():
             # without indices there is nothing for Lance's other cache to hold
             self.data = lance.dataset(str(path), metadata_cache_size_bytes=cache * 2**20, index_cache_size_bytes=0)
@@ -107,12 +107,12 @@ class Rollouts:
             index = self.data.to_table(columns=["episode", "step"])
             episode, step = (_numbers(index[name]) for name in ("episode", "step"))
         if digest not in (None, self.digest()):
-            raise UserError(f"{self.path} is damaged: its numbers are not those collected. Collect them again.")
+            raise UserError(f"{self.path} is damaged: its numbers are not those collected: collect them again.")
         starts = np.flatnonzero(step == 0)
         self.starts = np.append(starts, len(step)).astype(np.int64)
         whole = np.array_equal(episode[starts], np.arange(len(starts))) and len(starts) > 0
         if not whole or not np.array_equal(step, np.arange(len(step)) - np.repeat(starts, self.lengths)):
-            raise UserError(f"{self.path} is damaged: its episodes are not complete and in order. Collect them again.")
+            raise UserError(f"{self.path} is damaged: its episodes are not complete and in order: collect them again.")
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:

@@ -7,8 +7,9 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from worldmodels.dream.interface import Interface, draw_seed
+from worldmodels.dream.interface import Interface
 from worldmodels.pictures import Frames, enlarge
+from worldmodels.seeds import dream_seed
 
 RENDER_SCALE = 4
 """Screen pixels a frame pixel in `render()`."""
@@ -41,7 +42,7 @@ class DreamEnv(gym.Env[NDArray, NDArray]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[NDArray, dict]:
         """Begin a dream."""
         super().reset(seed=seed)
-        self._features, _ = self._interface.dreams.reset(seed=[draw_seed(self.np_random)])
+        self._features, _ = self._interface.dreams.reset(seed=[dream_seed(self.np_random)])
         self._over = False
         return self._interface.observations(self._features)[0], {}
 

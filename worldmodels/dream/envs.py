@@ -11,9 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from worldmodels.dream.env import RENDER_SCALE
-from worldmodels.dream.interface import Interface, draw_seed
+from worldmodels.dream.interface import Interface
 from worldmodels.pictures import Frames, enlarge
-from worldmodels.real_world import spread_seeds
+from worldmodels.seeds import dream_seed, spread_seeds
 
 Flags = NDArray[np.bool_]
 
@@ -96,7 +96,7 @@ class DreamEnvs(VectorEnv[NDArray, NDArray, NDArray]):
         return mask
 
     def _begin(self, mask: Flags) -> None:
-        seeds = [draw_seed(self._stream(lane)[0]) if begins else None for lane, begins in enumerate(mask)]
+        seeds = [dream_seed(self._stream(lane)[0]) if begins else None for lane, begins in enumerate(mask)]
         self._features, _ = self._interface.dreams.reset(seed=seeds, options={"reset_mask": mask})
         self._over = self._over & ~mask
 

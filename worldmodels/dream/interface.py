@@ -1,6 +1,6 @@
 """Between a batch of dreams and those who train in it: Gymnasium's spaces, observations and actions."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import gymnasium as gym
 import numpy as np
@@ -14,8 +14,6 @@ from worldmodels.pictures import Frames
 from worldmodels.vision.base import VisionModel, picture
 
 Observation = Literal["features", "frames"]
-SEEDS = 2**62
-"""The seed of a dream is drawn from so many."""
 
 
 class Interface:
@@ -38,7 +36,7 @@ class Interface:
         self.dreams, self.squash, self.vision = dreams, squash, vision
         self.shows_frames = observation == "frames"
         self.observation_space = self._seen()
-        self.action_space = native_space(squash)
+        self.action_space = squash.native_space
         self._batch = gym.vector.utils.batch_space(self.action_space, dreams.num_envs)
 
     def _seen(self) -> gym.spaces.Box:
@@ -62,29 +60,11 @@ class Interface:
         Raises:
             ValueError: an action is of another shape, not finite, or no choice of the game.
         """
-        given, sizes = np.asarray(chosen), self.squash.choices
+        given = np.asarray(chosen)
         if given.shape != self._batch.shape or not np.isfinite(given).all():
             raise ValueError(f"Dreams take finite numbers in the shape {self._batch.shape} as actions, not {chosen}.")
-        if not sizes:
+        if not self.squash.choices:
             return given.astype(np.float32).clip(self.squash.low, self.squash.high, dtype=np.float32)
         if given not in self._batch:
             raise ValueError(f"{chosen} is no choice of {self._batch}.")
-        count = len(given)
-        vectors = np.zeros((count, self.squash.dim), np.float32)
-        first = np.cumsum((0, *sizes[:-1]))
-        vectors[np.arange(count)[:, None], first + given.reshape(count, -1).astype(np.int64)] = 1
-        return vectors
-
-
-def native_space(squash: Squash) -> gym.Space[Any]:
-    """The actions as the game itself takes them."""
-    if not squash.choices:
-        return squash.space
-    if len(squash.choices) == 1:
-        return gym.spaces.Discrete(squash.choices[0])
-    return gym.spaces.MultiDiscrete(list(squash.choices))
-
-
-def draw_seed(random: np.random.Generator) -> int:
-    """The seed of an environment's next dream, from its own stream."""
-    return int(random.integers(SEEDS))
+        return self.squash.of_picks(given.reshape(len(given), -1).astype(np.int64))

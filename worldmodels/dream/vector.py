@@ -19,7 +19,7 @@ from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, State
 from worldmodels.memory.starts import Starts
 from worldmodels.memory.stepper import BLOCK
-from worldmodels.real_world import spread_seeds
+from worldmodels.seeds import dream_seed, spread_seeds
 
 
 class DreamVectorEnv(VectorEnv):
@@ -77,9 +77,8 @@ class DreamVectorEnv(VectorEnv):
         """Begin dreams in the lanes of `options["reset_mask"]` (all by default), each with its own seed."""
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)), bool)
         if mask.any():
-            seeds = [
-                s if s is not None else int(self.np_random.integers(2**62)) for s in spread_seeds(seed, self.num_envs)
-            ]
+            given = spread_seeds(seed, self.num_envs)
+            seeds = [dream_seed(self.np_random) if one is None else one for one in given]
             lanes = np.flatnonzero(mask)
             self._simulator.begin(torch.from_numpy(lanes), torch.tensor(seeds)[lanes])
             self._steps[mask], self.over[mask] = 0, False

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -45,6 +46,20 @@ class Squash:
         """The space of action vectors."""
         return gym.spaces.Box(np.array(self.low, np.float32), np.array(self.high, np.float32), dtype=np.float32)
 
+    @property
+    def native_space(self) -> gym.Space[Any]:
+        """The space of actions as a game itself takes them; its choices are numbers from 0."""
+        if not self.choices:
+            return self.space
+        if len(self.choices) == 1:
+            return gym.spaces.Discrete(self.choices[0])
+        return gym.spaces.MultiDiscrete(list(self.choices))
+
+    @cached_property
+    def _firsts(self) -> NDArray[np.int64]:
+        """Where the scores of each choice begin, (K,)."""
+        return np.cumsum((0, *self.choices[:-1]))
+
     def __call__(self, raw: NDArray[np.float32]) -> Actions:
         """Actions (B, A) float32 of outputs (B, A)."""
         if self.choices:
@@ -65,13 +80,19 @@ class Squash:
         low, high = self.space.low, self.space.high
         return np.asarray(low + drawn * (high - low), np.float32)
 
+    def picks(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Numbers (B, K) of the K choices whose scores, or one-hot forms, are (B, A)."""
+        choices = zip(self._firsts, self.choices, strict=True)
+        return np.stack([scores[:, first : first + size].argmax(1) for first, size in choices], 1)
+
+    def of_picks(self, picks: NDArray[np.integer]) -> Actions:
+        """Actions (B, A), the one-hot forms of the numbers (B, K) of K choices."""
+        actions = np.zeros((len(picks), self.dim), np.float32)
+        actions[np.arange(len(picks))[:, None], picks + self._firsts] = 1
+        return actions
+
     def _one_hot(self, scores: NDArray[np.float32]) -> Actions:
-        actions = np.zeros(scores.shape, np.float32)
-        first = 0
-        for size in self.choices:
-            best = scores[:, first : first + size].argmax(1)
-            actions[np.arange(len(scores)), first + best] = 1
-            first += size
+        actions = self.of_picks(self.picks(scores))
         actions[np.isnan(scores)] = np.nan  # no choice: whoever plays has to be told
         return actions
 
@@ -146,12 +167,8 @@ class VectorActions(gym.ActionWrapper):
             raise ValueError(f"The action {action} is not finite: the agent's outputs have gone wrong.")
         if not self.squash.choices:
             return action
-        starts = np.cumsum((0, *self.squash.choices[:-1]))
-        picks = [
-            int(np.argmax(action[start : start + size]))
-            for start, size in zip(starts, self.squash.choices, strict=True)
-        ]
+        picks = self.squash.picks(action[None])
         if isinstance(self._native, gym.spaces.Discrete):
-            return picks[0] + int(self._native.start)
+            return picks.item() + int(self._native.start)
         start = getattr(self._native, "start", 0)
-        return (np.array(picks).reshape(self._native.shape) + start).astype(self._native.dtype)
+        return (picks.reshape(self._native.shape) + start).astype(self._native.dtype)

@@ -27,14 +27,14 @@ class FastCarRacing(CarRacing):
     Observations are uint8 RGB, (size, size, 3), a fresh array each. `render()` is stock's own.
 
     Args:
-        render_mode: as in CarRacing-v3, and the following four too. verbose: print how the track came
-        about. lap_complete_percent: share of tiles to visit before crossing the start ends the lap.
-        domain_randomize: other colours every episode. continuous: actions are (steering -1..1, gas 0..1,
-        brake 0..1); else one of 0 nothing, 1 right, 2 left,
-            3 gas, 4 brake.
-        size: 96 for stock's frame; 64 for the task frame, which is stock's frame without its indicator bar
-        (rows
-            0 to 83) resized by `cv2.INTER_AREA`: what Ha & Schmidhuber (2018) train V on.
+        render_mode: as in CarRacing-v3, like the four that follow.
+        verbose: print how the track came about.
+        lap_complete_percent: share of tiles to visit before crossing the start ends the lap.
+        domain_randomize: other colours every episode.
+        continuous: actions are (steering -1..1, gas 0..1, brake 0..1); else one of 0 nothing, 1 right, 2 left, 3 gas,
+            4 brake.
+        size: 96 for stock's frame; 64 for the task frame, which is stock's frame without its indicator bar (rows 0 to
+            83) resized by `cv2.INTER_AREA`: what Ha & Schmidhuber (2018) train V on.
 
     Raises:
         ValueError: if `size` is neither 96 nor 64.

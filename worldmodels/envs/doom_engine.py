@@ -27,6 +27,7 @@ from pathlib import Path
 
 import vizdoom as vzd
 
+from worldmodels.errors import UserError
 from worldmodels.temporary import temporary_folder
 
 # A crash shows as any of these, depending on what the engine was doing when it died.
@@ -102,6 +103,14 @@ def launch(game: vzd.DoomGame) -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     _adopt(pid, game.get_instance_id())
+
+
+def episode_lost(cause: Exception | None) -> UserError:
+    """What to raise once `ATTEMPTS` new engines in a row have died; `cause` is what the last one died of."""
+    return UserError(
+        f"An episode is lost, since VizDoom's engine died {ATTEMPTS} times in a row ({cause}): see whether this "
+        "machine has run out of memory or of space in /dev/shm, then repeat the command."
+    )
 
 
 # Runs between the fork and the engine. It opens a session of its own, so that Ctrl-C reaches only Python;

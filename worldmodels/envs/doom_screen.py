@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from worldmodels.envs.doom_engine import IWAD
 
 SCREEN_SHAPE = (120, 160, 3)
-FRAME_SHAPE = (64, 64, 3)
 TASK_ROWS = 100
 """Rows that V sees; below them is the place of the status bar."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from worldmodels.errors import UserError
 
 SIZE = 64
-"""Height and width of a task frame in pixels."""
+"""Height and width of a task frame in pixels: what V sees (Ha & Schmidhuber 2018, appendix A.1)."""
 SHAPE = (SIZE, SIZE, 3)
 
 Frame = NDArray[np.uint8]

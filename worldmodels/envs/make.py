@@ -29,13 +29,12 @@ class FrameSkip(gym.Wrapper):
         return observation, total, terminated, truncated, info
 
 
-def make_game(task: TaskConfig, score: bool = False, render: bool = False) -> gym.Env:
+def make_game(task: TaskConfig, score: bool = False) -> gym.Env:
     """Make the task's game.
 
     Args:
         task: facts of the game.
         score: the game in which final scores are reported, rather than the one agents learn in.
-        render: let `render()` return the game's own picture.
 
     Returns:
         An environment that observes uint8 (64, 64, 3) and takes action vectors (see `worldmodels.envs.actions`). Its
@@ -47,7 +46,7 @@ def make_game(task: TaskConfig, score: bool = False, render: bool = False) -> gy
     name, kwargs = task.env, dict(task.env_kwargs)
     if score and task.score_env is not None:
         name, kwargs = task.score_env, dict(task.score_env_kwargs)
-    if render or task.render_pixels:
+    if task.render_pixels:
         kwargs["render_mode"] = "rgb_array"
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # games that render by pygame need no window
     try:

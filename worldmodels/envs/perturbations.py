@@ -176,24 +176,21 @@ class Perturbation:
         return f"{words} {np.format_float_positional(self.strength, trim='-')}" if self.strength else words
 
 
-def make_perturbed_game(
-    task: TaskConfig, score: bool = False, render: bool = False, perturbation: Perturbation | None = None
-) -> gym.Env:
+def make_perturbed_game(task: TaskConfig, score: bool = False, perturbation: Perturbation | None = None) -> gym.Env:
     """Make the task's game as `make_game` does, with a perturbation between it and the agent.
 
     Raises:
         UserError: the game cannot be made, or does not know how to change its looks (`domain_randomize`).
     """
     if perturbation is None:
-        return make_game(task, score, render)
+        return make_game(task, score)
     wrapper = KINDS[perturbation.name].wrapper
     if wrapper is not None:
-        return wrapper(make_game(task, score, render), perturbation.strength)
+        return wrapper(make_game(task, score), perturbation.strength)
     changed = {perturbation.name: True}
     return make_game(
         dataclasses.replace(
             task, env_kwargs=task.env_kwargs | changed, score_env_kwargs=task.score_env_kwargs | changed
         ),
         score,
-        render,
     )

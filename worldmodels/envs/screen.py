@@ -14,8 +14,7 @@ import numpy as np
 import pygame
 from gymnasium.envs.box2d.car_racing import SCALE, STATE_H, STATE_W, WINDOW_H, WINDOW_W, ZOOM
 
-TASK_SIZE = 64
-"""Side of a task frame, in pixels: what V sees (Ha & Schmidhuber 2018, appendix A.1)."""
+from worldmodels.envs.frames import SIZE
 
 BAR_TOP = STATE_H - 12
 """First frame row of the indicator bar: it takes the lowest 5 of the screen's 40 units."""
@@ -90,11 +89,11 @@ def lens_of(size: int) -> Lens:
     """
     columns, rows = area_weights(WINDOW_W, STATE_W), area_weights(WINDOW_H, STATE_H)
     game_height = BAR_TOP
-    if size == TASK_SIZE:
-        columns = area_weights(STATE_W, TASK_SIZE) @ columns
-        rows = area_weights(BAR_TOP, TASK_SIZE) @ rows[:BAR_TOP]
-        game_height = TASK_SIZE
+    if size == SIZE:
+        columns = area_weights(STATE_W, SIZE) @ columns
+        rows = area_weights(BAR_TOP, SIZE) @ rows[:BAR_TOP]
+        game_height = SIZE
     elif size != STATE_W:
-        raise ValueError(f"CarRacing is observed at size {STATE_W} or {TASK_SIZE}, not {size!r}.")
+        raise ValueError(f"CarRacing is observed at size {STATE_W} or {SIZE}, not {size!r}.")
     game_share = BAR_TOP / STATE_H
     return Lens(columns, rows, size, game_height, WINDOW_W / size, WINDOW_H * game_share / game_height)

@@ -15,8 +15,9 @@ import vizdoom as vzd
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, start_engine
-from worldmodels.envs.doom_screen import FRAME_SHAPE, SCREEN_SHAPE, TASK_ROWS, coloured, covered, task_frame
+from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, episode_lost, start_engine
+from worldmodels.envs.doom_screen import SCREEN_SHAPE, TASK_ROWS, coloured, covered, task_frame
+from worldmodels.envs.frames import SHAPE
 
 TICS_PER_SECOND = 35
 STAY, LEFT, RIGHT = 0, 1, 2
@@ -51,6 +52,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
             `info["player"]`: float64 (2,), the player's x and y.
             `info["fireballs"]`: list of (x, y, vx, vy), one a fireball, seen or unseen; may be empty. One
             that has burst stays for up to 17 tics, at rest.
+            `info["fireball_pixels"]`: bool (64, 64), which pixels of the task frame show a fireball.
         recycle_after: episodes after which a fresh engine takes over; no result changes.
         render_mode: "rgb_array" or None.
 
@@ -62,7 +64,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         ValueError: if an action is not one finite number in an array of shape (1,), or an argument is none of
             the above.
         ResetNeeded: by `step` outside an episode, by `render` before the first.
-        RuntimeError: if three new engines in a row die.
+        UserError: if three new engines in a row die.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -89,7 +91,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         self.labels, self.recycle_after, self.render_mode = labels, recycle_after, render_mode
         self.deferred = False
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        shape = SCREEN_SHAPE if size is None else FRAME_SHAPE
+        shape = SCREEN_SHAPE if size is None else SHAPE
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self._game: vzd.DoomGame | None = None  # the first reset starts it
         self._episodes = 0  # begun by this engine
@@ -170,10 +172,7 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
                 return game
             except ENGINE_ERRORS as error:
                 cause = error
-        raise RuntimeError(
-            f"TakeCover's episode is lost: VizDoom's engine died {ATTEMPTS} times in a row ({cause}); "
-            "if that repeats, see whether this machine has run out of memory or of space in /dev/shm."
-        ) from cause
+        raise episode_lost(cause) from cause
 
     def _look(self, game: vzd.DoomGame) -> bool:
         """Takes screen and objects from the engine; False if the episode is over and there are none."""

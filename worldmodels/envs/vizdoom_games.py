@@ -7,7 +7,7 @@ import gymnasium as gym
 import vizdoom as vzd
 import vizdoom.gymnasium_wrapper  # registers the games
 
-from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, launch
+from worldmodels.envs.doom_engine import ATTEMPTS, ENGINE_ERRORS, RECYCLE_AFTER, episode_lost, launch
 
 
 class GuestGame:
@@ -37,7 +37,7 @@ class VizdoomGame(gym.Wrapper):
         env: made by `gymnasium.make("Vizdoom...")`, not yet reset.
 
     Raises:
-        RuntimeError: if three new engines in a row die.
+        UserError: if three new engines in a row die.
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -91,4 +91,4 @@ class VizdoomGame(gym.Wrapper):
                 return result
             except ENGINE_ERRORS as error:
                 cause = error
-        raise RuntimeError(f"VizDoom's engine died {ATTEMPTS} times in a row ({cause}).") from cause
+        raise episode_lost(cause) from cause

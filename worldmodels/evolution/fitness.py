@@ -44,7 +44,17 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Worlds:
-    """How the worlds are made that trials take place in."""
+    """How the worlds are made that trials take place in.
+
+    Attributes:
+        agent: whose game and dream they are; candidates play in the place of its C.
+        compute: how many games or dreams side by side, and their arithmetic.
+        temperature: of the dream.
+        score: the game is the one in which scores are reported, rather than the one that was learned.
+        start: where dreams begin, "first" or "any".
+        guards: how dreams differ from M's own.
+        perturbation: what comes between the game and the agent, if anything does.
+    """
 
     agent: Agent
     compute: ComputeConfig

@@ -1,6 +1,5 @@
 """Train the lecture's GAN on digits: losses and accuracies watched, and samples drawn while it learns."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,9 @@ from torch import Tensor
 
 from worldmodels.config import ImageGANConfig
 from worldmodels.disk import require_space, training_bytes
-from worldmodels.errors import UserError
 from worldmodels.image_gan.digits import digits
 from worldmodels.image_gan.gan import GAN
-from worldmodels.metrics import Bar, MetricsLog, progress_bar, read_metrics
+from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar, read_metrics
 from worldmodels.options import identity
 from worldmodels.pictures import grid, to_bytes, write_png
 from worldmodels.render.curves import game_curves
@@ -119,11 +117,11 @@ class _Training:
                 metrics = self._learn()
                 bar.advance()
                 if self.iteration % LOG_EVERY == 0:
-                    values = {name: float(value) for name, value in metrics.items()}
-                    self._check(values)
-                    log.write(self.iteration, **values)
-                    bar.advance(0, f"G {values['loss_generator']:.2f}")
+                    self._check(metrics)
+                    log.write(self.iteration, **{name: float(value) for name, value in metrics.items()})
+                    bar.advance(0, f"G {float(metrics['loss_generator']):.2f}")
                 if self.iteration % config.validate_every == 0 or self.iteration == config.iterations:
+                    self._check(metrics)
                     self._validate(log, bar)
         save_tensors(self.folder / WEIGHTS, self.gan.state_dict(), iteration=self.iteration)
         self.stage.finish({"iterations": self.iteration}, artefacts=[WEIGHTS])
@@ -143,13 +141,11 @@ class _Training:
                 metrics |= self.gan.train_discriminator(real)
             return metrics | self.gan.train_generator(self.config.batch)
 
-    def _check(self, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise UserError(
-                    f"The GAN's {name.replace('_', ' ')} became {value} at iteration {self.iteration}; "
-                    f"the last good state is in {self.folder}: lower the learning rates and train in a new --run."
-                )
+    def _check(self, metrics: dict[str, Tensor]) -> None:
+        for player in ("discriminator", "generator"):
+            if (loss := metrics.get(f"loss_{player}")) is not None:
+                whose, kept = f"The GAN's {player}", self.folder / RESUME
+                check_loss(float(loss), whose, self.iteration, kept, "image_gan's learning rates")
 
     def _validate(self, log: MetricsLog, bar: Bar) -> None:
         """Measure the variety of samples, draw them and the curves, and save the state to resume from."""

@@ -1,15 +1,71 @@
 """Two predictors that M must beat, or it has learned nothing: no change, and no memory."""
 
 import math
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
+from worldmodels.codes import nearest_code
+from worldmodels.data.latents import Latents
+from worldmodels.errors import UserError
+from worldmodels.memory.heads import CodeHead, Head
 from worldmodels.memory.mixture import LOG_SIGMA_RANGE, Mixture, negative_log_likelihood
+from worldmodels.seeds import stream
 
+BASELINE_ROWS = 10_000
+"""Transitions that the baselines are fitted to, and tested on."""
 EM_ROUNDS = 50
+
+
+def verdict(nll: float, baselines: Mapping[str, float]) -> str:
+    """What M's negative log-likelihood says beside the baselines', in a sentence."""
+    compared = f"no change {baselines['no_change']:.3f}, no memory {baselines['no_memory']:.3f}"
+    if nll < min(baselines.values()):
+        return f"M predicts with {nll:.3f} nats a dimension, better than its baselines ({compared})."
+    return (
+        f"M predicts with {nll:.3f} nats a dimension, NO better than its baselines ({compared}): "
+        "train it longer (memory.steps), on more rollouts, or on a better V."
+    )
+
+
+def baseline_nll(
+    latents: Latents, training: NDArray[np.int64], validation: NDArray[np.int64], head: Head, seed: int
+) -> dict[str, float]:
+    """Nats a dimension of the two baselines on held-out transitions; UserError if there are none."""
+    fitted = _transitions(latents, training, stream(seed, "memory/baselines", 0))
+    tested = _transitions(latents, validation, stream(seed, "memory/baselines", 1))
+    if isinstance(head, CodeHead):
+        levels = head.components
+        before, after, before_tested, after_tested = (nearest_code(z, levels) for z in (*fitted, *tested))
+        return {
+            "no_change": no_change_code_nll(before, after, before_tested, after_tested, levels),
+            "no_memory": no_memory_code_nll(after, after_tested, levels),
+        }
+    return {
+        "no_change": no_change_nll(*fitted, *tested),
+        "no_memory": no_memory_nll(fitted[1], tested[1], head.components),
+    }
+
+
+def _transitions(
+    latents: Latents, episodes: NDArray[np.int64], random: np.random.Generator
+) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+    """Latents (N, Z) drawn at random steps, and those that follow them."""
+    inner = np.concatenate([np.arange(latents.starts[e], latents.starts[e + 1] - 1) for e in episodes])
+    if len(inner) == 0:
+        raise UserError("The episodes are one step long, so there is nothing to predict in them: collect longer ones.")
+    rows = np.sort(random.choice(inner, min(BASELINE_ROWS, len(inner)), replace=False))
+
+    def drawn(at: NDArray[np.int64]) -> Tensor:
+        noise = random.standard_normal(latents.mu[at].shape, np.float32)
+        return torch.from_numpy(latents.mu[at] + np.exp(0.5 * latents.logvar[at]) * noise)
+
+    return drawn(rows), drawn(rows + 1)
 
 
 def no_change_nll(

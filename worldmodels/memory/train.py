@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worldmodels.codes import nearest_code
 from worldmodels.config import MemoryConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import spread
 from worldmodels.disk import require_space, training_bytes
-from worldmodels.errors import UserError
-from worldmodels.memory.baselines import no_change_code_nll, no_change_nll, no_memory_code_nll, no_memory_nll
-from worldmodels.memory.heads import CodeHead, GaussianHead, Head
+from worldmodels.memory.baselines import baseline_nll, verdict
+from worldmodels.memory.heads import GaussianHead
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State, load_memory, save_memory
 from worldmodels.memory.mixture import Mixture
 from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
@@ -35,7 +33,7 @@ from worldmodels.vision.train import mean_metrics, split_of, trained_vision
 WEIGHTS = "memory.safetensors"
 STARTS = "starts.safetensors"
 RESUME = "resume.safetensors"
-BASELINE_ROWS = SIGN_ROWS = 10_000
+SIGN_ROWS = 10_000
 VALIDATION_BATCH = 16
 SIZES = ("hidden", "mixtures", "reward_head", "done_head", "restart_input")
 """Options that decide what weights M has."""
@@ -208,17 +206,6 @@ class _Training:
             yield collapse_sentence(Mixture(*(part[batch.has_next] for part in prediction.mixture)))
 
 
-def verdict(nll: float, baselines: dict[str, float]) -> str:
-    """What M's negative log-likelihood says beside the baselines', in a sentence."""
-    compared = f"no change {baselines['no_change']:.3f}, no memory {baselines['no_memory']:.3f}"
-    if nll < min(baselines.values()):
-        return f"M predicts with {nll:.3f} nats a dimension, better than its baselines ({compared})."
-    return (
-        f"M predicts with {nll:.3f} nats a dimension, NO better than its baselines ({compared}): "
-        "train it longer (memory.steps), on more rollouts, or on a better V."
-    )
-
-
 def learning_rate(config: MemoryConfig, step: int) -> float:
     """Cosine decay from the first to the final learning rate."""
     progress = 0.5 * (1 + math.cos(math.pi * step / config.steps))
@@ -240,41 +227,6 @@ def validate_memory(model: MDNRNN, latents: Latents, episodes: NDArray[np.int64]
         return results
 
     return mean_metrics(measured())
-
-
-def baseline_nll(
-    latents: Latents, training: NDArray[np.int64], validation: NDArray[np.int64], head: Head, seed: int
-) -> dict[str, float]:
-    """Nats a dimension of the two baselines on held-out transitions."""
-    fitted = _transitions(latents, training, stream(seed, "memory/baselines", 0))
-    tested = _transitions(latents, validation, stream(seed, "memory/baselines", 1))
-    if isinstance(head, CodeHead):
-        levels = head.components
-        before, after, before_tested, after_tested = (nearest_code(z, levels) for z in (*fitted, *tested))
-        return {
-            "no_change": no_change_code_nll(before, after, before_tested, after_tested, levels),
-            "no_memory": no_memory_code_nll(after, after_tested, levels),
-        }
-    return {
-        "no_change": no_change_nll(*fitted, *tested),
-        "no_memory": no_memory_nll(fitted[1], tested[1], head.components),
-    }
-
-
-def _transitions(
-    latents: Latents, episodes: NDArray[np.int64], random: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latents (N, Z) drawn at random steps, and those that follow them."""
-    inner = np.concatenate([np.arange(latents.starts[e], latents.starts[e + 1] - 1) for e in episodes])
-    if len(inner) == 0:
-        raise UserError("The episodes are one step long: there is nothing to predict in them. Collect longer ones.")
-    rows = np.sort(random.choice(inner, min(BASELINE_ROWS, len(inner)), replace=False))
-
-    def drawn(at: NDArray[np.int64]) -> torch.Tensor:
-        noise = random.standard_normal(latents.mu[at].shape, np.float32)
-        return torch.from_numpy(latents.mu[at] + np.exp(0.5 * latents.logvar[at]) * noise)
-
-    return drawn(rows), drawn(rows + 1)
 
 
 def trained_memory(run: Run) -> tuple[MDNRNN, Starts]:

@@ -61,11 +61,12 @@ class Beside:
         except UserError as error:
             raise GameLost(str(error)) from error
         except TimeoutError as error:
-            raise GameLost(f"The game has not answered for {DEADLINE:g} s. The dream goes on alone.") from error
+            raise GameLost(f"The game has not answered for {DEADLINE:g} s, and the dream goes on alone.") from error
         except Exception as error:
             traceback.print_exception(error)
             reason = " ".join(str(error).split())[:200]
-            raise GameLost(f"The game crashed ({type(error).__name__}: {reason}). The dream goes on alone.") from error
+            crash = f"{type(error).__name__}: {reason}"
+            raise GameLost(f"The game crashed ({crash}), and the dream goes on alone.") from error
 
     def close(self) -> None:
         """End the game as soon as its thread is free."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from worldmodels.envs.actions import Squash
 
 Place = Literal["left", "right", "up", "down", "row"]
-PAIRS = (("ArrowLeft", "KeyA", "ArrowRight", "KeyD"), ("ArrowDown", "KeyS", "ArrowUp", "KeyW"))
+LEFT, RIGHT, UP, DOWN = ("ArrowLeft", "KeyA"), ("ArrowRight", "KeyD"), ("ArrowUp", "KeyW"), ("ArrowDown", "KeyS")
+PAIRS = ((LEFT, RIGHT), (DOWN, UP))
 """Keys of the first two-sided entries of an action: towards the low bound, towards the high one."""
 PLACES: tuple[tuple[Place, Place], ...] = (("left", "right"), ("down", "up"))
 DIGITS = "1234567890"
@@ -52,12 +53,6 @@ class Layout:
         return result
 
 
-LEFT, RIGHT, UP, DOWN = (
-    ("ArrowLeft", "KeyA"),
-    ("ArrowRight", "KeyD"),
-    ("ArrowUp", "KeyW"),
-    ("ArrowDown", "KeyS"),
-)
 KNOWN = {
     "car_racing": Layout(
         ("steering", "gas", "brake"),
@@ -130,7 +125,7 @@ def _of_numbers(squash: Squash) -> Layout:
             sign = "+" if side else "-"
             place: Place = PLACES[entry][side] if entry < len(PLACES) else "row"
             digit = len([button for button in buttons if button.place == "row"])
-            keys: tuple[str, ...] = PAIRS[entry][2 * side : 2 * side + 2] if entry < len(PAIRS) else ()
+            keys: tuple[str, ...] = PAIRS[entry][side] if entry < len(PAIRS) else ()
             if place == "row" and digit < len(DIGITS):
                 keys = (f"Digit{DIGITS[digit]}",)
             name = f"entry{entry}{'high' if side else 'low'}"

@@ -12,9 +12,7 @@ from worldmodels.dream import DreamVectorEnv
 from worldmodels.memory.mixture import at_temperature, choice_entropy, deviation
 from worldmodels.memory.starts import Starts
 from worldmodels.pictures import Frames
-
-CERTAIN = -1000.0
-"""Log variance of a start that is one point."""
+from worldmodels.vision.base import EXACT
 
 
 class Dream:
@@ -119,7 +117,7 @@ class Game:
     def here(self) -> Starts:
         """The present moment as a start of dreams: V's latent of the frame, and what M remembers before it."""
         z, state = self._eyes.z, self._eyes.state
-        return Starts(z, torch.full_like(z, CERTAIN), state.h, state.c, torch.tensor([self.steps == 0]))
+        return Starts(z, torch.full_like(z, EXACT), state.h, state.c, torch.tensor([self.steps == 0]))
 
     def close(self) -> None:
         """End the game."""

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from worldmodels.config import ControllerConfig
-from worldmodels.evaluate import statistics
 from worldmodels.evolution.history import Generation, read_history
 from worldmodels.files import atomic
 from worldmodels.metrics import read_metrics
+from worldmodels.returns import statistics
 
 STYLE: Any = {
     "font.size": 10,

@@ -1,4 +1,7 @@
-"""The lecture's GAN at 64x64x3: a generator, a discriminator, and no encoder unless one is fitted afterwards."""
+"""The lecture's GAN at 64x64x3: a generator, a discriminator, and no encoder unless one is fitted afterwards.
+
+`worldmodels.image_gan` says which lecture, and has its GAN at the size that it is printed in.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -55,22 +55,12 @@ def export_rollouts(run: Run, dataset: str, format: Format = "hdf5") -> None:
     say(f"{dataset} is in {path}: {len(rollouts)} episodes, {rollouts.starts[-1]:,} steps.")
 
 
-def action_space(squash: Squash) -> gym.Space:
-    """The space of the exported actions: choices are choices again, so that importing them finds the same `Squash`."""
-    if not squash.choices:
-        return squash.space
-    if len(squash.choices) == 1:
-        return gym.spaces.Discrete(squash.choices[0])
-    return gym.spaces.MultiDiscrete(list(squash.choices))
-
-
 def recorded_actions(vectors: NDArray[np.float32], squash: Squash) -> NDArray:
-    """Action vectors (T, A) as elements of `action_space`: themselves, or the numbers of the choices."""
+    """Action vectors (T, A) as the game takes them: themselves, or the numbers (T,) or (T, K) of its choices."""
     if not squash.choices:
         return vectors
-    ends = np.cumsum(squash.choices)
-    picks = [part.argmax(1) for part in np.split(vectors, ends[:-1], axis=1)]
-    return picks[0] if len(picks) == 1 else np.stack(picks, 1)
+    picks = squash.picks(vectors)
+    return picks[:, 0] if len(squash.choices) == 1 else picks
 
 
 def _about(run: Run, dataset: str) -> dict[str, Any]:
@@ -87,7 +77,8 @@ def _write(rollouts: Rollouts, squash: Squash, path: Path, format: Format, about
     from minari.dataset.minari_storage import MinariStorage
 
     frames = gym.spaces.Box(0, 255, SHAPE, np.uint8)
-    storage = MinariStorage.new(path, frames, action_space(squash), data_format=format, jpeg_encoding=False)
+    actions = squash.native_space  # choices are choices again, so that importing them finds the same `Squash`
+    storage = MinariStorage.new(path, frames, actions, data_format=format, jpeg_encoding=False)
     storage.update_metadata(about)
     with progress_bar("Export", len(rollouts), "episodes") as bar:
         storage.update_episodes(_episodes(rollouts, squash, bar.advance))

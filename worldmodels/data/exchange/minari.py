@@ -68,7 +68,8 @@ class MinariSet:
         try:
             self.squash = squash_for(self.space, task.squash)
         except UserError as error:
-            raise UserError(f"The data set {name} cannot be imported. {error}") from error
+            reason = str(error)
+            raise UserError(f"The data set {name} cannot be imported, since {reason[0].lower()}{reason[1:]}") from error
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         digests = [f"{file.relative_to(folder)}:{file_digest(plain_file(file, MAX_BYTES))}" for file in files]
         digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]

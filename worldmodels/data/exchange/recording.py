@@ -131,7 +131,7 @@ def action_vectors(actions: NDArray, steps: int, squash: Squash, space: gym.Spac
         ValueError: they are not of the game's size, kind or range.
     """
     if squash.choices:
-        return _one_hot(actions, steps, squash.choices, np.ravel(getattr(space, "start", 0)))
+        return squash.of_picks(_picks(actions, steps, squash.choices, np.ravel(getattr(space, "start", 0))))
     if actions.dtype.kind not in "fiu" or actions.shape != (steps, squash.dim):
         raise ValueError(f"its actions are {_size(actions)}, but should be numbers ({steps}, {squash.dim})")
     vectors = _finite("actions", actions)
@@ -143,16 +143,15 @@ def action_vectors(actions: NDArray, steps: int, squash: Squash, space: gym.Spac
     return vectors
 
 
-def _one_hot(actions: NDArray, steps: int, choices: tuple[int, ...], start: NDArray[np.integer]) -> NDArray[np.float32]:
+def _picks(actions: NDArray, steps: int, choices: tuple[int, ...], start: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Numbers (T, K) from 0 of K choices."""
     wanted = (steps,) if len(choices) == 1 else (steps, len(choices))
     if actions.dtype.kind not in "iu" or actions.shape[:1] != (steps,) or actions.size != steps * len(choices):
         raise ValueError(f"its actions are {_size(actions)}, but the game's are choices: save integers {wanted}")
     picks = actions.reshape(steps, len(choices)).astype(np.int64) - start
     if (picks < 0).any() or (picks >= choices).any():
         raise ValueError(f"its actions reach from {actions.min()} to {actions.max()}, but the choices are {choices}")
-    vectors = np.zeros((steps, sum(choices)), np.float32)
-    vectors[np.arange(steps)[:, None], picks + np.cumsum((0, *choices[:-1]))] = 1
-    return vectors
+    return picks
 
 
 def _rewards(rewards: NDArray) -> NDArray[np.float32]:
