@@ -61,6 +61,8 @@ def test_a_checkpoint_holds_nothing_that_could_run(folder: Path) -> None:
 def test_another_agent_has_another_name(tiny_agent: Agent, tiny_run: Run) -> None:
     other = dataclasses.replace(tiny_agent, parameters=tiny_agent.parameters + 1)
     assert other.digest() != tiny_agent.digest()
+    evolved_longer = dataclasses.replace(tiny_agent, config=dataclasses.replace(tiny_agent.config, generations=999))
+    assert evolved_longer.digest() == tiny_agent.digest()
     assert agent_of_run(tiny_run, "real").digest() == tiny_agent.digest()
 
 

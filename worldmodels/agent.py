@@ -135,10 +135,9 @@ class Agent:
         )
 
     def digest(self) -> str:
-        """A name for what the agent is: of its weights and options."""
-        named = hashlib.sha256(
-            repr((self.task, self.squash, self.vision.config, self.memory.config, self.config)).encode()
-        )
+        """A name for what the agent is: its weights, and the options that say how it acts, not how it was evolved."""
+        acts = self.config.inputs, self.config.bias, self.config.latent
+        named = hashlib.sha256(repr((self.task, self.squash, self.vision.config, self.memory.config, acts)).encode())
         for weights in (self.vision.state_dict(), self.memory.state_dict(), self.starts._asdict()):
             for tensor in weights.values():
                 named.update(tensor.contiguous().numpy().tobytes())
