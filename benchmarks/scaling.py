@@ -42,6 +42,8 @@ WORKERS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 BUSY = 0.9
 """Workers are kept busy if so much of their time goes into playing."""
 CUTS = Cuts(patience=100)
+ROUNDS, REAL_STEPS = 3, 300
+"""How often 1 and more workers are timed, in turn, and the step limit of the episodes that they play."""
 
 
 class Costs(NamedTuple):
@@ -149,14 +151,17 @@ def seconds_of(work: object) -> float:
     return time.perf_counter() - begin
 
 
-def real_times(agent: Agent, compute: ComputeConfig, most: int) -> dict[int, float]:
-    """Seconds of the same generation with 1 and with `most` workers, warmed up."""
+def real_times(agent: Agent, compute: ComputeConfig, most: int) -> dict[int, list[float]]:
+    """Seconds of the same generation with 1 and with `most` workers, warmed up, in turn, `ROUNDS` times."""
     candidates = np.repeat(agent.parameters[None], 8 * most, axis=0)
-    seeds, times = np.array(training_seeds(1, "scaling/real", 0, 8)), {}
-    for workers in (1, most):
-        with Fitness(Worlds(agent, dataclasses.replace(compute, workers=workers), 1.0)) as fitness:
-            fitness.evaluate(candidates, seeds[:4], "real", Cuts(max_steps=3))
-            times[workers] = seconds_of(lambda: fitness.evaluate(candidates, seeds, "real", CUTS))
+    seeds = np.array(training_seeds(1, "scaling/real", 0, 8))
+    times: dict[int, list[float]] = {1: [], most: []}
+    for _ in range(ROUNDS):
+        for workers, seconds in times.items():
+            with Fitness(Worlds(agent, dataclasses.replace(compute, workers=workers), 1.0)) as fitness:
+                fitness.evaluate(candidates, seeds, "real", Cuts(max_steps=20))
+                cuts = Cuts(max_steps=REAL_STEPS)
+                seconds.append(seconds_of(lambda: fitness.evaluate(candidates, seeds, "real", cuts)))  # noqa: B023
     return times
 
 
@@ -203,9 +208,12 @@ def main() -> None:
     link, found = options.link * 1e9 / 8, dict[str, object]()
     if options.real:
         times = real_times(agent, compute, options.real)
-        share = times[1] / times[options.real] / options.real
-        print(f"1 worker {times[1]:.1f} s, {options.real} workers {times[options.real]:.1f} s: efficiency {share:.2f}")
-        found |= {"real": times, "real_efficiency": share}
+        one, many = np.array(times[1]), np.array(times[options.real])
+        shares = one / many / options.real
+        for alone, together, share in zip(one, many, shares, strict=True):
+            print(f"1 worker {alone:.1f} s, {options.real} workers {together:.1f} s: efficiency {share:.2f}")
+        print(f"median efficiency {np.median(shares):.2f}")
+        found |= {"real": times, "real_efficiency": float(np.median(shares))}
     costs = measure(agent, dataclasses.replace(compute, workers=1), options.calls, options.steps)
     print_costs(costs)
     found |= {"costs": costs._asdict(), "link": link, "generations": print_generations(costs, link)}

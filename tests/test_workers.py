@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import os
 import re
 import signal
@@ -121,6 +122,26 @@ def test_a_worker_that_hangs_is_replaced_and_one_that_is_slow_is_not(
     assert len(said) == 2
     for number in (STOPS, SLEEPS):
         assert any(re.match(rf"Worker \d \(process \d+\) {fate} at number {number};", line) for line in said)
+
+
+class Tell:
+    """A job that tells which process does it."""
+
+    def __call__(self, _: int) -> int:
+        time.sleep(0.1)
+        return os.getpid()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+@RAY
+def test_a_later_pool_may_have_more_workers_than_the_one_that_ray_was_started_for(two_workers: ComputeConfig) -> None:
+    with Pool(Tell, dataclasses.replace(two_workers, workers=3)) as pool:
+        tasks, seen = iter(range(1_000)), set[int]()
+        while len(seen) < 3:  # until the last worker is up, the others do its work
+            seen |= set(pool.map(itertools.islice(tasks, 6)))
+            assert next(tasks, None) is not None, "the third worker has not come up"
 
 
 @RAY

@@ -50,10 +50,13 @@ class Seat:
         up: whether its worker has answered; until then (the cluster may have no free core) it is given nothing.
         tasks: numbers of the pieces of work it has been given, the oldest first.
         stillborn: workers in a row that died before they had answered.
+
+    Args:
+        cores: of the cluster's, that a worker claims; one that claims none finds room in any cluster.
     """
 
-    def __init__(self, ray: Any, number: int, shipped: Any) -> None:
-        self.number, self._ray, self._shipped = number, ray, shipped
+    def __init__(self, ray: Any, number: int, shipped: Any, cores: int) -> None:
+        self.number, self._ray, self._shipped, self._cores = number, ray, shipped, cores
         self.tasks: list[int] = []
         self.stillborn = 0
         self.start()
@@ -61,7 +64,7 @@ class Seat:
     def start(self) -> None:
         """Put a new worker on the seat."""
         actor = self._ray.remote(concurrency_groups={WATCH: 1})(Worker)
-        self._actor = actor.options(num_cpus=1, max_concurrency=1).remote(self._shipped)
+        self._actor = actor.options(num_cpus=self._cores, max_concurrency=1).remote(self._shipped)
         self._hello = self._actor.hello.options(concurrency_group=WATCH).remote()
         self._pulse: Any = None
         self._asked, self._still = time.monotonic(), 0.0

@@ -67,8 +67,9 @@ class Pool(Generic[Task, Result]):
         count = self._compute.workers
         if count < 0:
             count = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        own_cluster = self._compute.ray_address is None  # of as many cores as the first pool asked for
         while len(self._seats) < count:
-            self._seats.append(Seat(self._ray, len(self._seats), self._shipped))
+            self._seats.append(Seat(self._ray, len(self._seats), self._shipped, cores=0 if own_cluster else 1))
         self.size = len(self._seats)
 
     def __enter__(self) -> "Pool[Task, Result]":
