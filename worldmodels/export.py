@@ -17,8 +17,8 @@ from worldmodels.runs import Run
 def export_agent(run: Run, name: str, to: Path, half: bool = True, note: str = "") -> None:
     """Write the run's agent as a checkpoint: weights as safetensors, options as JSON, and a model card.
 
-    With `half`, V, M and the starts of dreams are kept in float16: half the size, and rounding far below what an agent
-    notices. C stays float32. `note` is added to what the card says of the agent's making.
+    With `half`, V, M and the starts of dreams are kept in float16: half the size; `evaluate.py --checkpoint` tells what
+    rounding costs. C stays float32. `note` is added to what the card says of the agent's making.
 
     Raises:
         UserError: the controller is not finished, or the folder `to` exists.
