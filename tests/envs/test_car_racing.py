@@ -13,7 +13,8 @@ from gymnasium.utils.env_checker import check_env
 
 from worldmodels.envs.car_painter import stripe_span
 from worldmodels.envs.car_racing import FastCarRacing
-from worldmodels.envs.screen import area_weights, lens_of
+from worldmodels.envs.frames import area_weights
+from worldmodels.envs.screen import lens_of
 from worldmodels.envs.track_painter import shrink
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodels.envs.doom_engine import IWAD
+from worldmodels.envs.frames import area_weights
 
 SCREEN_SHAPE = (120, 160, 3)
 TASK_ROWS = 100
@@ -78,15 +79,12 @@ def _packed_palette() -> NDArray[np.float64]:
     return _packed(palette())
 
 
-def _area_weights(cells_in: int, cells_out: int) -> NDArray[np.float64]:
-    """The share of each output cell that each input cell covers, (cells_out, cells_in), in units of 1/cells_in."""
-    edges_in, edges_out = np.arange(cells_in + 1) * cells_out, np.arange(cells_out + 1) * cells_in
-    right = np.minimum(edges_out[1:, None], edges_in[None, 1:])
-    left = np.maximum(edges_out[:-1, None], edges_in[None, :-1])
-    return np.maximum(right - left, 0).astype(np.float64)
+def _whole_weights(source: int, target: int) -> NDArray[np.float64]:
+    """`area_weights` in units of 1/source, which are whole numbers."""
+    return np.rint(source * area_weights(source, target))
 
 
-_ROWS = _area_weights(25, 16)  # (16, 25)
-_COLUMNS = np.kron(np.eye(4), _area_weights(5, 2).T)  # (20, 8): 4 groups at once are faster than one
+_ROWS = _whole_weights(25, 16)  # (16, 25)
+_COLUMNS = np.kron(np.eye(4), _whole_weights(5, 2).T)  # (20, 8): 4 groups at once are faster than one
 _MANTISSA = 2.0**52  # a whole number below it is, once it is added, the lower bits of the sum
 _BLACK_AND_WHITE = _packed(np.eye(1, 256, 1, np.uint8).T.repeat(3, 1) * np.uint8(255))

@@ -29,6 +29,15 @@ def to_task_frame(image: Frame, crop: Crop | None = None) -> Frame:
     return np.ascontiguousarray(image)
 
 
+def area_weights(source: int, target: int) -> NDArray[np.float64]:
+    """Matrix (target, source) that averages `source` pixels into `target` equal areas; its rows sum to 1."""
+    edges = np.arange(target + 1) * (source / target)
+    left, right = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(source)
+    overlap = np.minimum(right, pixel + 1) - np.maximum(left, pixel)
+    return np.maximum(overlap, 0) * (target / source)
+
+
 def as_it_is(frame: Frame) -> Frame:
     """The frame, of which nothing is to be made."""
     return frame

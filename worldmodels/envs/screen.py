@@ -14,7 +14,7 @@ import numpy as np
 import pygame
 from gymnasium.envs.box2d.car_racing import SCALE, STATE_H, STATE_W, WINDOW_H, WINDOW_W, ZOOM
 
-from worldmodels.envs.frames import SIZE
+from worldmodels.envs.frames import SIZE, area_weights
 
 BAR_TOP = STATE_H - 12
 """First frame row of the indicator bar: it takes the lowest 5 of the screen's 40 units."""
@@ -29,15 +29,6 @@ FULL_ZOOM = ZOOM * SCALE
 def zoom_at(time: float) -> float:
     """Screen pixels per unit of the world, `time` seconds into an episode."""
     return 0.1 * SCALE * max(1 - time, 0) + FULL_ZOOM * min(time, 1)
-
-
-def area_weights(source: int, target: int) -> np.ndarray:
-    """Matrix (target, source) that averages `source` pixels into `target` equal areas; its rows sum to 1."""
-    edges = np.arange(target + 1) * (source / target)
-    left, right = edges[:-1, None], edges[1:, None]
-    pixel = np.arange(source)
-    overlap = np.minimum(right, pixel + 1) - np.maximum(left, pixel)
-    return np.maximum(overlap, 0) * (target / source)
 
 
 @cache
