@@ -95,7 +95,7 @@ class Stepper:
     def _product(self, inputs: Sequence[Tensor], weight: Tensor, bias: Tensor) -> Float[Tensor, "b n"]:
         """[inputs, zeros] @ weight + bias, block by block."""
         lanes = len(inputs[0])
-        block = self.block if weight.device.type == "cpu" else lanes
+        block = self.block if weight.device.type == "cpu" else max(1, lanes)
         missing = len(weight) - sum(part.shape[1] for part in inputs)
         if missing:
             inputs = [*inputs, inputs[0].new_zeros(lanes, missing)]
