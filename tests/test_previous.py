@@ -15,6 +15,7 @@ from worldmodels.config import Config
 from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.train import Evolution, train_controller
+from worldmodels.export import export_agent
 from worldmodels.memory.train import WEIGHTS, train_memory, trained_member
 from worldmodels.options import write_yaml
 from worldmodels.runs import Run
@@ -120,6 +121,44 @@ def test_a_c_that_sees_something_else_begins_at_zero(
 def test_a_run_without_a_previous_one_says_nothing_of_it(tiny_run: Run) -> None:
     for stage in (tiny_run.vision, tiny_run.memory, tiny_run.controller("real")):
         assert "previous" not in stage.options()
+
+
+@pytest.fixture
+def checkpoint(before: Run, after: Run) -> Run:
+    """The run that goes on, from a checkpoint of the other one."""
+    folder = before.folder.parent / "checkpoint"
+    export_agent(before, "real", folder, half=False)
+    return changed(after, previous=str(folder))
+
+
+def test_a_checkpoint_is_gone_on_from_like_the_run_that_it_was_written_from(before: Run, checkpoint: Run) -> None:
+    shutil.copytree(before.folder, before.folder.parent / "kept")
+    shutil.rmtree(before.folder)
+    before = Run(before.folder.parent / "kept", before.config)
+    train_vision(checkpoint)
+    assert_same_weights(trained_vision(checkpoint), trained_vision(before))
+    run = with_memory(checkpoint, members=2)
+    train_memory(run)
+    assert_same_weights(trained_member(run, 0)[0], trained_member(before, 0)[0])
+    assert "previous" not in run.member(1).options()
+    run = Run(run.folder, with_controller(run.config, "any", sigma0=1e-6))
+    train_controller(run, "any")
+    expected = load_parameters(before.controller("real").folder / CONTROLLER)
+    assert np.allclose(load_parameters(run.controller("any").folder / CONTROLLER), expected, atol=1e-4)
+    assert len(run.controller("any").options()["previous"]) == 16
+
+
+def test_a_checkpoint_that_is_not_whole_or_of_other_sizes_is_refused(checkpoint: Run) -> None:
+    wider = Run(checkpoint.folder, sized(checkpoint.config, "vision", latent_dim=6))
+    assert "checkpoint has vision.latent_dim = 5, and 6 is asked for" in refusal(train_vision, wider)
+    folder = Path(str(checkpoint.config.previous))
+    (folder / "memory.safetensors").unlink()
+    assert "memory.safetensors is missing" in refusal(train_vision, checkpoint)
+    (folder / "memory.safetensors").write_bytes(b"nothing")
+    train_vision(checkpoint)
+    assert "memory.safetensors cannot be read" in refusal(train_memory, checkpoint)
+    (folder / "config.json").write_text("{}")
+    assert "config.json" in refusal(train_memory, checkpoint)
 
 
 def refusal(work: Callable[[Run], None], run: Run) -> str:

@@ -331,7 +331,8 @@ class Config:
     seed: Annotated[int, Field(ge=1)] = 1
     """Seed of everything that is drawn in the run."""
     previous: str | None = None
-    """Folder of a finished run: V, M and every C of the same name begin at its weights, and learn on."""
+    """Folder of a finished run, or a checkpoint: V, M and every C of the same name begin at its weights, and learn on.
+    A checkpoint has one C, at which all begin."""
     iterations: Count = 1
     """Iterations of the whole pipeline: each but the first adds episodes of the last one's agent, and begins at its V,
     M and C."""

@@ -1,27 +1,28 @@
-"""Where a run that goes on from another one begins: at the weights of that run's V, M and C."""
+"""Where a run that goes on from another one, or from a checkpoint, begins: at the weights of its V, M and C."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from worldmodels.errors import UserError
+from worldmodels.kept import KeptRun, is_checkpoint
 from worldmodels.options import load_config
 from worldmodels.runs import Run, Stage, stored_options
 
 
 def previous_run(run: Run) -> Run | None:
-    """The run that `previous` names, with its own options; None if the run begins from nothing.
+    """The run or the checkpoint that `previous` names; None if the run begins from nothing.
 
-    Raises UserError if there is no such run, if its V or M is not finished, or if it is the run itself.
+    Raises UserError if there is neither, if its V or M is not finished, or if it is the run itself.
     """
     if run.config.previous is None:
         return None
     folder = Path(run.config.previous)
     if folder.resolve() == run.folder.resolve():
         raise UserError(f"previous is {run.folder} itself: a run goes on in a new --run.")
-    before = recorded_run(folder)
+    before = KeptRun(folder, run.config) if is_checkpoint(folder) else recorded_run(folder)
     if before is None:
-        raise UserError(f"previous is {folder}, and there is no run: give the folder of a finished one.")
+        raise UserError(f"previous is {folder}, and there is no run: name a finished one, or a checkpoint.")
     before.vision.summary()
     before.memory.summary()
     return before
@@ -47,12 +48,12 @@ def begun_from(run: Run, pick: Callable[[Run], Stage]) -> dict[str, str]:
     return {"previous": fingerprint}
 
 
-def check_alike(before: Stage, kept: Any, asked: Any, section: str, names: Sequence[str]) -> None:
+def check_alike(before: Run, kept: Any, asked: Any, section: str, names: Sequence[str]) -> None:
     """Raise UserError unless what was trained before and what is to be trained now agree in these attributes."""
     for name in names:
         old, new = getattr(kept, name), getattr(asked, name)
         if old != new:
             raise UserError(
-                f"{before.label} of {before.folder.parent} has {section}.{name} = {old}, and {new} is asked for: "
+                f"{before.folder} has {section}.{name} = {old}, and {new} is asked for: "
                 f"keep {old}, or train without `previous`."
             )

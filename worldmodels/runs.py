@@ -34,6 +34,9 @@ class Stage:
         record: called once the stage is entered, to record the run's options; returns what takes that back.
     """
 
+    RECORD = "options.json"
+    """The file that holds the stage's options."""
+
     def __init__(
         self, folder: Path, label: str, command: str, record: Callable[[], Callable[[], object]] | None = None
     ) -> None:
@@ -54,15 +57,15 @@ class Stage:
 
     def _record(self) -> dict[str, Any]:
         """Content of `options.json`; UserError if it is damaged."""
-        record = read_json(self.folder / "options.json")
+        record = read_json(self.folder / self.RECORD)
         if not (isinstance(record.get("options"), dict) and isinstance(record.get("upstream"), dict)):
-            raise UserError(f"{self.folder / 'options.json'} is damaged: delete {self.folder}.")
+            raise UserError(f"{self.folder / self.RECORD} is damaged: delete {self.folder}.")
         return record
 
     @property
     def started(self) -> bool:
         """Whether the stage has recorded its options."""
-        return (self.folder / "options.json").exists()
+        return (self.folder / self.RECORD).exists()
 
     def summary(self) -> dict[str, Any]:
         """What a finished stage reported; UserError if it is not finished."""
@@ -78,7 +81,7 @@ class Stage:
 
     def section(self, kind: type[Section], name: str) -> Section:
         """One section of these options, typed; UserError if it is missing or damaged."""
-        section, path = self.options().get(name), self.folder / "options.json"
+        section, path = self.options().get(name), self.folder / self.RECORD
         if not isinstance(section, dict):
             raise UserError(f"{path} is damaged: it lacks the section {name}.")
         return typed(kind, section, str(path))
@@ -117,14 +120,14 @@ class Stage:
             if not is_new:
                 self._compare(self._record(), json.loads(json.dumps(made_from)))
             else:
-                write_json(self.folder / "options.json", made_from | {"versions": versions()})
+                write_json(self.folder / self.RECORD, made_from | {"versions": versions()})
             take_back = self.record() if self.record else None
             begin = time.monotonic()
             try:
                 yield
             except UserError:
-                if is_new and {path.name for path in self.folder.iterdir()} <= {".lock", CLOCK, "options.json"}:
-                    (self.folder / "options.json").unlink()  # refused before any work: free for other options
+                if is_new and {path.name for path in self.folder.iterdir()} <= {".lock", CLOCK, self.RECORD}:
+                    (self.folder / self.RECORD).unlink()  # refused before any work: free for other options
                     if take_back:
                         take_back()
                 raise

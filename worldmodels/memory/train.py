@@ -92,8 +92,8 @@ class _Training:
 
     def _learn_on(self, before: Run, member: int) -> None:
         stage, (kept, _) = before.member(member), trained_member(before, member)
-        check_alike(stage, kept, self.model, "vision", ("latent_dim",))
-        check_alike(stage, kept.config, self.config, "memory", SIZES)
+        check_alike(before, kept, self.model, "vision", ("latent_dim",))
+        check_alike(before, kept.config, self.config, "memory", SIZES)
         load_weights(self.model, kept.state_dict(), stage.folder / WEIGHTS)
 
     def _resume(self) -> None:
