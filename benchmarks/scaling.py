@@ -42,8 +42,8 @@ WORKERS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 BUSY = 0.9
 """Workers are kept busy if so much of their time goes into playing."""
 CUTS = Cuts(patience=100)
-ROUNDS, REAL_STEPS = 3, 300
-"""How often 1 and more workers are timed, in turn, and the step limit of the episodes that they play."""
+ROUNDS = 3
+"""How often 1 and more workers are timed, in turn."""
 
 
 class Costs(NamedTuple):
@@ -152,7 +152,7 @@ def seconds_of(work: object) -> float:
 
 
 def real_times(agent: Agent, compute: ComputeConfig, most: int) -> dict[int, list[float]]:
-    """Seconds of the same generation with 1 and with `most` workers, warmed up, in turn, `ROUNDS` times."""
+    """Seconds of the same generation of whole episodes with 1 and with `most` workers, warmed up, in turn."""
     candidates = np.repeat(agent.parameters[None], 8 * most, axis=0)
     seeds = np.array(training_seeds(1, "scaling/real", 0, 8))
     times: dict[int, list[float]] = {1: [], most: []}
@@ -160,8 +160,7 @@ def real_times(agent: Agent, compute: ComputeConfig, most: int) -> dict[int, lis
         for workers, seconds in times.items():
             with Fitness(Worlds(agent, dataclasses.replace(compute, workers=workers), 1.0)) as fitness:
                 fitness.evaluate(candidates, seeds, "real", Cuts(max_steps=20))
-                cuts = Cuts(max_steps=REAL_STEPS)
-                seconds.append(seconds_of(lambda: fitness.evaluate(candidates, seeds, "real", cuts)))  # noqa: B023
+                seconds.append(seconds_of(lambda: fitness.evaluate(candidates, seeds, "real", CUTS)))
     return times
 
 
