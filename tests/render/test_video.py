@@ -79,3 +79,16 @@ def test_wrong_frames_leave_the_old_video(tmp_path, wrong):
     with pytest.raises(ValueError, match="uint8"):
         write_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3), np.uint8), wrong], fps=10, gif=True)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_gif_keeps_the_colour_of_small_things(tmp_path):
+    rows, columns = np.ogrid[:120, :120]
+    field = (rows + columns)[..., None] * (0.1, 0.2, 0.1) + (40, 60, 40)
+    frames = [(field + 20 * np.sin(n + rows / 9)[..., None] * (0.3, 1, 0.6)).astype(np.uint8) for n in range(10)]
+    for frame in frames:
+        frame[50:54, 60:62] = 200, 30, 20
+    write_video(tmp_path / "v.mp4", frames, fps=10, gif=True)
+    with Image.open(tmp_path / "v.gif") as gif:
+        shown = np.asarray(gif.convert("RGB")).astype(int)
+    assert np.abs(shown[50:54, 60:62] - (200, 30, 20)).max() < 10
+    assert np.square(shown - frames[0]).mean() < 6
