@@ -1,9 +1,9 @@
 """Collection and evolution for hours, and the memory of every process that takes part.
 
 Runs, again and again until the time is up, collection and a controller's evolution of a small run, in this process and
-its Ray workers, and writes down every few seconds what each process holds (proportional set size, so that shared pages
-count once). Ends with a picture and with the growth of each kind of process, fitted after the first quarter, in which
-caches fill.
+its Ray workers, and writes down every few seconds what each process holds for itself (pages that no other shares, so
+that others which come and go change nothing). Ends with a picture and with the growth of each kind of process, fitted
+after the first quarter, in which caches fill.
 
     python benchmarks/soak.py --minutes 120 --to soak [--config car_racing] [--workers 2]
 """
@@ -82,7 +82,7 @@ def memory_below(root: int) -> Iterator[tuple[str, int]]:
         if above == root:
             with contextlib.suppress(OSError):
                 rollup = (Path("/proc") / str(pid) / "smaps_rollup").read_text()
-                size = next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+                size = sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Private_"))
                 kind = "driver" if pid == root else name.removeprefix("ray::").split("/")[-1].split(".")[0]
                 yield f"{kind} {pid}", size
 
