@@ -94,8 +94,9 @@ def test_ray_workers_keep_the_order_survive_a_death_and_pass_on_errors(
     with Pool(partial(Square, tmp_path), two_workers, describe="number {}".format) as pool:
         assert pool.size == 2
         assert list(pool.map(range(20))) == [n * n for n in range(20)]
+        # it dies at 13; on a busy machine before its last result has left
         assert re.fullmatch(
-            r"Worker \d \(process \d+\) died at number 13; a new one takes its place\.\n", capfd.readouterr().err
+            r"Worker \d \(process \d+\) died at number 1[0-3]; a new one takes its place\.\n", capfd.readouterr().err
         )
         with pytest.raises(UserError, match=r"^a number below zero$"):
             list(pool.map([1, -1, 2]))
