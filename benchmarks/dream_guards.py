@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodels.agent import CONTROLLER, blank_agent, load_parameters
+from worldmodels.agent import blank_agent, load_parameters
 from worldmodels.cli import guarded
 from worldmodels.config import Config, ControllerConfig, MemoryConfig
 from worldmodels.data.copying import copy_folder
@@ -36,6 +36,7 @@ from worldmodels.evolution.history import read_history
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.train import train_controller
 from worldmodels.files import atomic, read_json, write_json
+from worldmodels.kept import CONTROLLER
 from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.options import load_config, typed

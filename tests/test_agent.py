@@ -8,9 +8,10 @@ import pytest
 import torch
 from counting import COUNT, DIGITS
 
-from worldmodels.agent import CONTROLLER, Agent, agent_of_run, load_agent
+from worldmodels.agent import Agent, agent_of_run, load_agent
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
+from worldmodels.kept import CONTROLLER
 from worldmodels.play import play
 from worldmodels.runs import Run
 from worldmodels.tensors import save_tensors

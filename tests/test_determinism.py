@@ -12,11 +12,11 @@ import pytest
 from counting import tiny_config
 from evolving import with_controller
 
-from worldmodels.agent import CONTROLLER
 from worldmodels.evaluate import evaluate
 from worldmodels.evolution.fitness import Fitness
 from worldmodels.evolution.history import read_history
 from worldmodels.evolution.train import train_controller
+from worldmodels.kept import CONTROLLER
 from worldmodels.ray_cluster import start_ray
 from worldmodels.runs import Run
 

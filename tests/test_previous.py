@@ -10,12 +10,13 @@ import pytest
 import torch
 from evolving import with_controller
 
-from worldmodels.agent import CONTROLLER, blank_agent, load_parameters
+from worldmodels.agent import blank_agent, load_parameters
 from worldmodels.config import Config
 from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.train import Evolution, train_controller
 from worldmodels.export import export_agent
+from worldmodels.kept import CONTROLLER
 from worldmodels.memory.train import WEIGHTS, train_memory, trained_member
 from worldmodels.options import write_yaml
 from worldmodels.runs import Run

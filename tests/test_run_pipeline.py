@@ -8,10 +8,10 @@ from counting import tiny_config
 from killing import contents
 
 from worldmodels import pipeline
-from worldmodels.agent import CONTROLLER
 from worldmodels.config import CalibrateConfig, Config, EvaluateConfig, RenderConfig
 from worldmodels.evaluate import read_scores
 from worldmodels.iterations import iterations
+from worldmodels.kept import CONTROLLER
 from worldmodels.pipeline import run_pipeline
 from worldmodels.runs import Run
 

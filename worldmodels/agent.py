@@ -19,6 +19,7 @@ from worldmodels.envs.actions import Squash
 from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json
+from worldmodels.kept import CONTROLLER, MEMORY, OPTIONS, STARTS, VISION
 from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
 from worldmodels.memory.starts import Starts, load_starts, save_starts
 from worldmodels.memory.train import trained_memory
@@ -33,8 +34,6 @@ from worldmodels.tensors import load_tensors, save_tensors
 from worldmodels.vision.base import VisionModel, load_vision, save_vision
 from worldmodels.vision.train import trained_vision
 from worldmodels.world_model import WorldModel
-
-CONTROLLER = "controller.safetensors"
 
 
 @dataclass(frozen=True)
@@ -147,10 +146,10 @@ class Agent:
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         """Write the agent as a checkpoint: safetensors, with V, M and the starts in `dtype`, and `config.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_vision(folder / "vision.safetensors", copy.deepcopy(self.vision).to(dtype))
-        save_memory(folder / "memory.safetensors", copy.deepcopy(self.memory).to(dtype))
+        save_vision(folder / VISION, copy.deepcopy(self.vision).to(dtype))
+        save_memory(folder / MEMORY, copy.deepcopy(self.memory).to(dtype))
         kept = (tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in self.starts)
-        save_starts(folder / "starts.safetensors", Starts(*kept))
+        save_starts(folder / STARTS, Starts(*kept))
         save_tensors(folder / CONTROLLER, {"parameters": torch.from_numpy(self.parameters)})
         config = {
             "schema": SCHEMA,
@@ -160,12 +159,12 @@ class Agent:
             "memory": to_dict(self.memory.config),
             "controller": to_dict(self.config),
         }
-        write_json(folder / "config.json", config)
+        write_json(folder / OPTIONS, config)
 
 
 def _read_sections(folder: Path) -> dict[str, Any]:
     """The typed sections of a checkpoint's `config.json`."""
-    path = folder / "config.json"
+    path = folder / OPTIONS
     if not folder.is_dir():
         raise UserError(f"There is no checkpoint {folder}: give the folder that holds its config.json.")
     config = read_json(path)
@@ -195,9 +194,9 @@ def load_agent(folder: str | Path) -> Agent:
     agent = Agent(
         task=sections["task"],
         squash=sections["squash"],
-        vision=load_vision(folder / "vision.safetensors", sections["vision"]),
-        memory=load_memory(folder / "memory.safetensors", sections["memory"]),
-        starts=load_starts(folder / "starts.safetensors"),
+        vision=load_vision(folder / VISION, sections["vision"]),
+        memory=load_memory(folder / MEMORY, sections["memory"]),
+        starts=load_starts(folder / STARTS),
         config=sections["controller"],
         parameters=load_parameters(folder / CONTROLLER),
     )

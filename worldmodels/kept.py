@@ -8,7 +8,9 @@ from worldmodels.files import file_digest, read_json
 from worldmodels.records import check_schema
 from worldmodels.runs import Run, Stage
 
-OPTIONS = "config.json"
+OPTIONS, CONTROLLER = "config.json", "controller.safetensors"
+VISION, MEMORY, STARTS = "vision.safetensors", "memory.safetensors", "starts.safetensors"
+"""A checkpoint's files, which but for the options have the names that they have in a run."""
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -44,12 +46,12 @@ class KeptRun(Run):
     @property
     def vision(self) -> Stage:
         """V."""
-        return KeptStage(self.folder, "V", "vision.safetensors")
+        return KeptStage(self.folder, "V", VISION)
 
     def member(self, number: int) -> Stage:
         """M; a checkpoint keeps no further ones."""
-        return super().member(number) if number else KeptStage(self.folder, "M", "memory.safetensors")
+        return super().member(number) if number else KeptStage(self.folder, "M", MEMORY)
 
     def controller(self, name: str) -> Stage:
         """C."""
-        return KeptStage(self.folder, f"The controller {name}", "controller.safetensors")
+        return KeptStage(self.folder, f"The controller {name}", CONTROLLER)

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worldmodels.agent import CONTROLLER
 from worldmodels.calibration import check_dream, plays, stage, train_checked_memory
 from worldmodels.calibration.plays import PlayTrial, Trial
 from worldmodels.errors import UserError
 from worldmodels.evolution.train import train_controller
 from worldmodels.files import read_json, write_json
+from worldmodels.kept import CONTROLLER
 from worldmodels.memory.train import train_memory
 from worldmodels.play import Outcomes
 from worldmodels.runs import Run

@@ -7,13 +7,14 @@ import pytest
 from counting import COUNT, SCALE
 from evolving import evolve
 
-from worldmodels.agent import CONTROLLER, agent_of_run, blank_agent, load_parameters
+from worldmodels.agent import agent_of_run, blank_agent, load_parameters
 from worldmodels.config import ControllerConfig
 from worldmodels.dream import DreamVectorEnv
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.history import History, read_history
 from worldmodels.evolution.train import train_controller
+from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import read_metrics
 from worldmodels.play import Cuts
 from worldmodels.runs import Run

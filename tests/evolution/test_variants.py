@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from evolving import evolve
 
-from worldmodels.agent import CONTROLLER, load_parameters
+from worldmodels.agent import load_parameters
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness
 from worldmodels.evolution.history import read_history
 from worldmodels.evolution.optimizers import OPTIMIZERS
+from worldmodels.kept import CONTROLLER
 from worldmodels.play import Cuts, Outcomes
 from worldmodels.runs import Run
 from worldmodels.tensors import load_tensors

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodels.agent import CONTROLLER, Agent, load_parameters
+from worldmodels.agent import Agent, load_parameters
 from worldmodels.config import ControllerConfig
+from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import say
 from worldmodels.previous import previous_run
 from worldmodels.runs import Run

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worldmodels.agent import CONTROLLER, blank_agent
+from worldmodels.agent import blank_agent
 from worldmodels.config import ControllerConfig
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
@@ -18,6 +18,7 @@ from worldmodels.evolution.guards import asks_for_ensemble, other_members, train
 from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.schedule import Schedule
+from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
 from worldmodels.play import Cuts
