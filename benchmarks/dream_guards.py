@@ -34,6 +34,7 @@ from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.evolution.guards import training_guards
 from worldmodels.evolution.history import read_history
 from worldmodels.evolution.optimizers import OPTIMIZERS
+from worldmodels.evolution.schedule import Schedule
 from worldmodels.evolution.train import train_controller
 from worldmodels.files import atomic, read_json, write_json
 from worldmodels.kept import CONTROLLER
@@ -90,7 +91,10 @@ class Trained:
         make = OPTIMIZERS[config.optimizer]
         first = first_mean(self.run, self.name, blank_agent(self.run, config))
         optimizer = make(len(kept), config.population, config.sigma0, torch_seed(self.seed, "evolution"), first)
+        sigmas = Schedule("sigma_schedule", config.sigma0, config.sigma_schedule)
         for entry in read_history(self.stage.folder):
+            if (sigma := sigmas.change(entry.generation)) is not None:
+                optimizer.rescale(sigma)
             optimizer.ask()
             optimizer.tell(np.array(entry.fitness))
         return np.stack([optimizer.mean, kept])

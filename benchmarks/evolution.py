@@ -32,7 +32,7 @@ from worldmodels.config import Config, ControllerConfig
 from worldmodels.errors import UserError
 from worldmodels.evolution import fitness, train
 from worldmodels.evolution.fitness import Trial
-from worldmodels.evolution.history import Generation, read_history
+from worldmodels.evolution.history import Generation, read_history, standing
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.metrics import say
 from worldmodels.options import validate
@@ -139,7 +139,7 @@ def print_comparison(config: ControllerConfig, histories: dict[str, list[list[Ge
         table.add_column(heading, justify="left" if heading == "optimizer" else "right")
     for optimizer, group in histories.items():
         scores = np.array([[score_at(history, share * budget) for share in SHARES] for history in group])
-        kept = [max(entry.score for entry in history) for history in group]
+        kept = [standing(history).score for history in group]
         for number, history in enumerate(group):
             steps = sum(entry.steps for entry in history)
             cells = [f"{score:.1f}" for score in (*scores[number], kept[number])]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from counting import COUNT, DIGITS
 
-from worldmodels.agent import Agent, agent_of_run, load_agent
+from worldmodels.agent import Agent, agent_of_run, blank_agent, load_agent
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
 from worldmodels.kept import CONTROLLER
@@ -53,6 +53,32 @@ def test_a_dream_begins_at_first_frames_or_at_any_moment_that_m_remembers(tiny_a
     assert not inner[~later, memory].any()
     moments = {tuple(mu) for mu in tiny_agent.starts.mu.numpy()}
     assert {tuple(z) for z in inner[:, latent]} == moments
+
+
+@pytest.fixture
+def run(tiny_run: Run, tmp_path: Path) -> Run:
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    return Run(tmp_path / "run", tiny_run.config)
+
+
+def test_a_c_that_was_evolved_on_another_m_is_refused(run: Run) -> None:
+    summary = run.memory.summary()
+    run.memory.finish(summary | {"steps": 0}, ["memory.safetensors", "starts.safetensors"])
+    with pytest.raises(UserError, match=r"controllers/real was made from another memory"):
+        agent_of_run(run, "real")
+
+
+def test_an_agent_does_not_play_another_game_than_it_was_made_for(run: Run) -> None:
+    other = dataclasses.replace(run.config, task=dataclasses.replace(run.config.task, frame_skip=4))
+    with pytest.raises(UserError, match=r"made with task\.frame_skip = 1, and 4 is asked for"):
+        agent_of_run(Run(run.folder, other), "real")
+
+
+def test_an_untrained_m_is_that_which_c_was_evolved_with(run: Run) -> None:
+    config = dataclasses.replace(run.config.controllers["real"], memory="untrained")
+    weights = [blank_agent(run, config, seed).memory.head.weight for seed in (None, run.config.seed, 99)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def test_a_checkpoint_holds_nothing_that_could_run(folder: Path) -> None:

@@ -195,6 +195,28 @@ def test_a_latent_size_that_changed_between_is_refused_by_m(before: Run, after: 
     assert "before has vision.latent_dim = 7, and 5 is asked for" in refusal(train_memory, after)
 
 
+def with_clipped_actions(run: Run) -> None:
+    """Say of a run's rollouts that their actions are clipped; of the same size they are all the same."""
+    summary = run.rollouts.summary()
+    run.rollouts.finish(summary | {"squash": summary["squash"] | {"clip": [True]}})
+
+
+def test_actions_that_mean_something_else_are_refused_by_m(before: Run, after: Run) -> None:
+    with_clipped_actions(after)
+    train_vision(after)
+    why = "before has actions of clip = (False,), and those of"
+    assert why in refusal(train_memory, after)
+    assert "have (True,): keep the game and its task.squash" in refusal(train_memory, after)
+    shutil.rmtree(before.rollouts.folder)
+    train_memory(after)
+
+
+def test_actions_that_mean_something_else_than_to_a_checkpoint_are_refused(checkpoint: Run) -> None:
+    with_clipped_actions(checkpoint)
+    train_vision(checkpoint)
+    assert "checkpoint has actions of clip = (False,)" in refusal(train_memory, checkpoint)
+
+
 def test_a_previous_run_that_is_not_there_or_not_finished_is_refused(before: Run, after: Run, tmp_path: Path) -> None:
     assert "there is no run" in refusal(train_vision, changed(after, previous=str(tmp_path / "none")))
     assert "itself" in refusal(train_vision, changed(after, previous=str(after.folder)))

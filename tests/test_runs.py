@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -174,6 +175,45 @@ def test_a_reopened_stage_is_unfinished(stage: Stage) -> None:
     stage.reopen()
     assert stage.done is None
     stage.reopen()
+
+
+def test_a_refused_command_leaves_the_options_that_the_run_was_made_with(tmp_path: Path) -> None:
+    run, other = (Run(tmp_path, Config(seed=seed)) for seed in (1, 2))
+    finish(run.rollouts, {})
+    finish(run.vision, {"seed": 1}, needs=(run.rollouts,))
+    with other.rollouts.begin({}):
+        pass
+    with pytest.raises(UserError, match="made with seed = 1, and 2 is asked for"):
+        other.vision.begin({"seed": 2}).__enter__()
+    assert stored_options(tmp_path)["seed"] == 1
+    other.rollouts.reopen()
+    assert stored_options(tmp_path)["seed"] == 2
+
+
+def test_part_of_a_stages_options_can_be_compared(stage: Stage) -> None:
+    finish(stage, {"a": 1, "b": (2, 3)})
+    stage.check_options({"b": (2, 3)})
+    with pytest.raises(UserError, match="made with a = 1, and 2 is asked for"):
+        stage.check_options({"a": 2})
+
+
+def test_what_was_made_from_another_v_or_m_is_noticed_all_the_way_up(tmp_path: Path) -> None:
+    run = Run(tmp_path, Config())
+    finish(run.rollouts, {})
+    finish(run.vision, {}, needs=(run.rollouts,))
+    finish(run.latents, {}, needs=(run.rollouts, run.vision))
+    finish(run.memory, {}, needs=(run.latents,))
+    finish(run.controller("real"), {}, needs=(run.memory,))
+    finish(run.rollouts, {}, "more")
+    run.check_lineage(run.controller("real"))
+    finish(run.vision, {}, "another", needs=())
+    with pytest.raises(UserError, match=r"latents was made from another vision than the one that the run now has"):
+        run.check_lineage(run.controller("real"))
+    shutil.rmtree(run.latents.folder)
+    run.check_lineage(run.controller("real"))
+    finish(run.memory, {}, "another", needs=())
+    with pytest.raises(UserError, match=r"controllers/real was made from another memory"):
+        run.check_lineage(run.controller("real"))
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from worldmodels.kept import CONTROLLER, MEMORY, OPTIONS, STARTS, VISION
 from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
 from worldmodels.memory.starts import Starts, load_starts, save_starts
 from worldmodels.memory.train import trained_memory
-from worldmodels.options import load_config, to_dict, typed
+from worldmodels.options import identity, load_config, to_dict, typed
 from worldmodels.play import LinearPolicy
 from worldmodels.real_world import RealWorld
 from worldmodels.records import SCHEMA, check_schema
@@ -116,12 +116,18 @@ class Agent:
         how = self.config.inputs, temperature, self.task.max_steps, lanes, device, precision, guards
         return DreamRollouts(self.memory, starts, self.squash, self.form, *how)
 
-    def _dreamt_from(self, start: DreamStart, guards: Guards) -> tuple[Starts, Guards]:
+    def require_dreams(self) -> None:
+        """Raise UserError unless M dreams games in which something can be won."""
+        if not len(self.starts.mu):
+            raise UserError("An untrained M has no dreams: evolve C in the real game, or with memory: trained.")
         if not (self.memory.config.reward_head or self.memory.config.done_head):
             raise UserError(
                 "This M predicts neither rewards nor ends, so nothing can be won in its dream: "
                 "train it with memory.reward_head or memory.done_head."
             )
+
+    def _dreamt_from(self, start: DreamStart, guards: Guards) -> tuple[Starts, Guards]:
+        self.require_dreams()
         return (self.starts, guards) if start == "any" else (self.starts.only_first(), guards.only_first())
 
     def policy(
@@ -227,12 +233,17 @@ def load_parameters(path: Path) -> NDArray[np.float32]:
     return parameters.float().numpy()
 
 
-def blank_agent(run: Run, config: ControllerConfig) -> Agent:
-    """The agent of a run's V and M with a C of zeros, as evolution starts from."""
+def blank_agent(run: Run, config: ControllerConfig, seed: int | None = None) -> Agent:
+    """The agent of a run's V and M with a C of zeros, as evolution starts from.
+
+    `seed`, by default the run's, is that of an untrained M. Raises UserError if V, M and the run's game do not belong
+    together.
+    """
     vision = trained_vision(run)
     memory, starts = trained_memory(run)
+    run.memory.check_options({"task": identity(run.config.task)})
     if config.memory == "untrained":
-        torch.manual_seed(torch_seed(run.config.seed, "memory/untrained"))
+        torch.manual_seed(torch_seed(run.config.seed if seed is None else seed, "memory/untrained"))
         memory = MDNRNN(memory.config, memory.latent_dim, memory.action_dim, memory.levels).eval()
         starts = Starts(*(tensor[:0] for tensor in starts))
     squash = typed(Squash, run.rollouts.summary()["squash"], str(run.rollouts.folder))
@@ -241,11 +252,12 @@ def blank_agent(run: Run, config: ControllerConfig) -> Agent:
 
 
 def agent_of_run(run: Run, name: str) -> Agent:
-    """The agent with a run's controller of that name; UserError if it is not finished."""
+    """The agent with a run's controller of that name; UserError if it is not finished, or is of another V or M."""
     stage = run.controller(name)
     stage.summary()
-    config = stage.section(ControllerConfig, "controller")
-    return dataclasses.replace(blank_agent(run, config), parameters=load_parameters(stage.folder / CONTROLLER))
+    run.check_lineage(stage)
+    blank = blank_agent(run, stage.section(ControllerConfig, "controller"), stage.options()["seed"])
+    return dataclasses.replace(blank, parameters=load_parameters(stage.folder / CONTROLLER))
 
 
 def agent_at(folder: Path) -> Agent:

@@ -79,6 +79,16 @@ class Stage:
         """The options that the stage was begun with, as plain data."""
         return dict(self._record()["options"])
 
+    @property
+    def upstream(self) -> dict[str, str]:
+        """Fingerprints of the stages that this one was made from, by the names of their folders."""
+        return dict(self._record()["upstream"])
+
+    def check_options(self, asked: Mapping[str, Any]) -> None:
+        """Raise UserError unless the stage was begun with these options, which need not be all that it has."""
+        plain, recorded = json.loads(json.dumps(asked)), self.options()
+        self._check_same({name: recorded[name] for name in plain if name in recorded}, plain)
+
     def section(self, kind: type[Section], name: str) -> Section:
         """One section of these options, typed; UserError if it is missing or damaged."""
         section, path = self.options().get(name), self.folder / self.RECORD
@@ -104,7 +114,8 @@ class Stage:
         """Be in the stage: its inputs are finished, its options those it was begun with, and nobody else is in it.
 
         Raises UserError if an earlier stage is unfinished, if the folder was made with other options or from other
-        inputs, or if another process works in it.
+        inputs, or if another process works in it. The run's options are recorded unless the stage is finished: a later
+        stage may yet refuse them.
         """
         upstream = {stage.folder.name: stage.fingerprint() for stage in needs}
         for stage in needs:
@@ -121,7 +132,7 @@ class Stage:
                 self._compare(self._record(), json.loads(json.dumps(made_from)))
             else:
                 write_json(self.folder / self.RECORD, made_from | {"versions": versions()})
-            take_back = self.record() if self.record else None
+            take_back = self.record() if self.record and self.done is None else None
             begin = time.monotonic()
             try:
                 yield
@@ -148,6 +159,8 @@ class Stage:
 
     def reopen(self) -> None:
         """Take back `done.json`, because more of the same is asked for."""
+        if self.record:
+            self.record()
         (self.folder / "done.json").unlink(missing_ok=True)
 
     def finish(self, summary: Mapping[str, Any], artefacts: Sequence[str] = ()) -> None:
@@ -172,11 +185,18 @@ class Stage:
         check_schema(recorded.get("schema"), self.folder)
         for name, fingerprint in asked["upstream"].items():
             if recorded["upstream"].get(name) != fingerprint:
-                raise UserError(
-                    f"{self.folder} was made from another {name} than the one now in {self.folder.parent}: "
-                    f"delete {self.folder} to make it again, or use a new --run."
-                )
-        if difference := first_difference(completed(recorded["options"], asked["options"]), asked["options"]):
+                raise self.of_another(name)
+        self._check_same(recorded["options"], asked["options"])
+
+    def of_another(self, name: str) -> UserError:
+        """What to say of a stage that was made from another one than that now in the folder `name`."""
+        return UserError(
+            f"{self.folder} was made from another {name} than the one that the run now has: "
+            f"delete {self.folder} to make it again, or use a new --run."
+        )
+
+    def _check_same(self, recorded: dict[str, Any], asked: dict[str, Any]) -> None:
+        if difference := first_difference(completed(recorded, asked), asked):
             key, old, new = difference
             raise UserError(
                 f"{self.folder} was made with {key} = {old}, and {new} is asked for: "
@@ -259,6 +279,20 @@ class Run:
     def made_from(self, **options: Any) -> dict[str, Any]:
         """Options that decide a stage's result: its own, with the game and the run's seed."""
         return {"task": identity(self.config.task), "seed": self.config.seed, **options}
+
+    def check_lineage(self, stage: Stage) -> None:
+        """Raise UserError if the V, the latents or the M that a finished stage was made from are no longer the run's.
+
+        Rollouts may have become more since; what was deleted to save space is not compared.
+        """
+        members = (self.member(number) for number in range(self.config.memory.members))
+        sources = {source.folder.name: source for source in (self.vision, self.latents, *members)}
+        for name in sorted(stage.upstream.keys() & sources.keys()):
+            source = sources[name]
+            if source.done is not None and source.fingerprint() != stage.upstream[name]:
+                raise stage.of_another(name)
+            if source.started:
+                self.check_lineage(source)
 
     def record(self) -> Callable[[], object]:
         """Keep the options that the run was last used with, so that later stages need only `--run`.

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from worldmodels.errors import UserError
-from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
+from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
 
 
 def generation(number: int, validation: list[float] | None = None) -> Generation:
@@ -56,7 +57,8 @@ def test_a_changed_line_is_refused(tmp_path: Path, before: str, after: str) -> N
 
 
 def test_a_history_without_checksums_goes_on(tmp_path: Path) -> None:
-    old = json.dumps({name: value for name, value in generation(0).__dict__.items() if name != "rollouts"}) + "\n"
+    known = {name: value for name, value in generation(0).__dict__.items() if name not in ("rollouts", "kept")}
+    old = json.dumps(known) + "\n"
     (tmp_path / "history.jsonl").write_text(old)
     with History(tmp_path) as history:
         history.append(generation(1))
@@ -106,4 +108,26 @@ def test_a_checksum_tells_candidates_apart() -> None:
 )
 def test_stale_validations_are_those_since_the_best(scores: list[float | None], stale: int) -> None:
     history = [generation(i, None if score is None else [score - 1, score + 1]) for i, score in enumerate(scores)]
-    assert stale_validations(history) == stale
+    assert standing(history).stale == stale
+
+
+def played_again(number: int, score: float, episodes: int, kept: float | None = None) -> Generation:
+    again = None if kept is None else [kept] * episodes
+    return dataclasses.replace(generation(number, [score] * episodes), kept=again)
+
+
+def test_a_standing_counts_what_was_kept_by_its_score_over_as_many_episodes_as_the_others() -> None:
+    now = standing([played_again(0, 5, 2), played_again(1, 9, 2), played_again(2, 8, 2)])
+    assert now == Standing(score=9, episodes=2, generation=1, stale=1)
+    assert not now.take(generation(3))
+    assert not now.take(played_again(4, 3, 8, kept=4))
+    assert now == Standing(score=4, episodes=8, generation=1, stale=2)
+    assert now.take(played_again(5, 6, 8))
+    assert now == Standing(score=6, episodes=8, generation=5, stale=0)
+    assert now.take(played_again(6, 2, 4, kept=1))
+    assert now == Standing(score=2, episodes=4, generation=6, stale=0)
+
+
+def test_a_history_without_what_was_kept_compares_scores_as_they_are() -> None:
+    now = standing([played_again(0, 9, 2), played_again(1, 5, 8)])
+    assert now == Standing(score=9, episodes=2, generation=0, stale=1)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,10 @@ def test_a_history_of_another_evolution_is_refused(copy: Run) -> None:
     with History(folder) as history:
         history.append(first)
         history.append(dataclasses.replace(second, samples=second.samples + 1))
+    done = (folder / "done.json").read_bytes()
     with pytest.raises(UserError, match="generation 1 comes out otherwise"):
         evolve(copy, "new", generations=3)
+    assert (folder / "done.json").read_bytes() == done
 
 
 @pytest.mark.parametrize("fitness", [[1.0], [1.0, 2.0, 3.0, float("nan")], ["a"] * 4, [None] * 4, 3.0])
@@ -171,6 +174,47 @@ def test_a_history_with_a_damaged_fitness_is_refused(copy: Run, fitness: object)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(UserError):
         evolve(copy, "new", generations=3)
+    assert copy.controller("new").done
+
+
+def test_more_generations_that_cannot_be_played_leave_what_is_finished(
+    copy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = copy.controller("real")
+    done = (stage.folder / "done.json").read_bytes()
+
+    def broken(*arguments: object) -> None:
+        raise UserError("The game is not installed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fitness, "evaluate", broken)
+        with pytest.raises(UserError, match="not installed"):
+            evolve(copy, "real", generations=6)
+    assert (stage.folder / "done.json").read_bytes() == done
+    evolve(copy, "real", generations=6)
+    assert stage.summary()["generations"] == 6
+
+
+def test_more_generations_that_the_disk_has_no_room_for_leave_what_is_finished(copy: Run, full_disk: None) -> None:
+    done = (copy.controller("real").folder / "done.json").read_bytes()
+    with pytest.raises(UserError, match=r"C \(real\) needs about"):
+        evolve(copy, "real", generations=6)
+    assert (copy.controller("real").folder / "done.json").read_bytes() == done
+
+
+def test_the_rate_is_that_of_training_alone(copy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, pause = Fitness.evaluate, 0.2
+
+    def slow(self: Fitness, candidates: np.ndarray, *rest: Any) -> object:
+        if len(candidates) == 1:  # a validation
+            time.sleep(pause)
+        return original(self, candidates, *rest)
+
+    monkeypatch.setattr(Fitness, "evaluate", slow)
+    folder = evolve(copy, "slow", generations=1).controller("slow").folder
+    rate = next(entry["steps_per_second"] for entry in read_metrics(folder) if "steps_per_second" in entry)
+    (entry,) = read_history(folder)
+    assert entry.steps / rate <= entry.seconds - pause
 
 
 def test_an_agent_with_an_untrained_memory_evolves_in_the_game_but_has_no_dream(copy: Run) -> None:
@@ -178,7 +222,7 @@ def test_an_agent_with_an_untrained_memory_evolves_in_the_game_but_has_no_dream(
     agent = blank_agent(run, run.config.controllers["blank"])
     trained = blank_agent(run, run.config.controllers["real"])
     assert not np.allclose(agent.memory.head.weight.detach(), trained.memory.head.weight.detach())
-    with pytest.raises(UserError, match="has no start"):
+    with pytest.raises(UserError, match="untrained M has no dreams"):
         evolve(copy, "asleep", memory="untrained", world="dream")
 
 

@@ -39,8 +39,12 @@ def test_an_odd_population_is_refused_and_leaves_nothing(copy: Run) -> None:
 def test_generations_without_a_difference_are_named_with_the_likely_cause(
     copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    same = Outcomes(np.ones((4, 2)), np.ones((4, 2), np.int64), np.zeros((4, 2), bool))
-    monkeypatch.setattr(Fitness, "evaluate", lambda self, candidates, *rest: same)
+
+    def same(self: Fitness, candidates: np.ndarray, seeds: np.ndarray, *rest: Any) -> Outcomes:
+        shape = len(candidates), len(seeds)
+        return Outcomes(np.ones(shape), np.ones(shape, np.int64), np.zeros(shape, bool))
+
+    monkeypatch.setattr(Fitness, "evaluate", same)
     evolve(copy, "flat", generations=2, validate_every=2)
     said = capsys.readouterr().err
     assert "all 4 candidates of generation 0 did equally well" in said
@@ -68,8 +72,10 @@ def test_the_schedule_of_coming_generations_may_be_changed_but_not_of_played_one
     evolve(copy, "at-once", generations=4, rollouts_schedule=((2, 3),))
     histories = [read_history(run.controller(name).folder) for name in ("later", "at-once")]
     assert [entry.fitness for entry in histories[0]] == [entry.fitness for entry in histories[1]]
+    done = (run.controller("later").folder / "done.json").read_bytes()
     with pytest.raises(UserError, match=r"Generation 2 in .* played 3 episodes a candidate, .* now says 2"):
         evolve(run, "later", generations=5, rollouts_schedule=())
+    assert (run.controller("later").folder / "done.json").read_bytes() == done
 
 
 def test_a_schedule_that_does_not_ascend_is_refused(copy: Run) -> None:
@@ -93,8 +99,10 @@ def test_a_step_size_may_be_scheduled_for_coming_generations_but_not_for_those_t
     evolve(copy, "at-once", generations=4, sigma_schedule=((2, 0.01),))
     histories = [read_history(run.controller(name).folder) for name in ("later", "at-once")]
     assert [entry.samples for entry in histories[0]] == [entry.samples for entry in histories[1]]
+    done = (run.controller("later").folder / "done.json").read_bytes()
     with pytest.raises(UserError, match=r"generation 2 comes out otherwise .* another sigma_schedule"):
         evolve(run, "later", generations=5, sigma_schedule=((2, 0.02),))
+    assert (run.controller("later").folder / "done.json").read_bytes() == done
 
 
 def test_the_average_of_the_last_means_is_validated_beside_the_mean_and_the_better_is_kept(copy: Run) -> None:

@@ -48,8 +48,17 @@ def test_validation_does_not_depend_on_how_episodes_are_grouped(tiny_run: Run, m
     one = validate_memory(memory, latents, episodes, seed=1)
     monkeypatch.setattr("worldmodels.memory.train.VALIDATION_BATCH", 5)
     other = validate_memory(memory, latents, episodes, seed=1)
-    assert one["reward"] == pytest.approx(other["reward"], rel=1e-5)
-    assert one["done"] == pytest.approx(other["done"], rel=1e-5)
+    assert list(one) == ["loss", "nll", "reward", "done"]
+    assert one == pytest.approx(other, rel=1e-5)
+    assert one["loss"] == pytest.approx(one["nll"] + memory.config.reward_weight * one["reward"] + one["done"])
+
+
+def test_episodes_of_a_single_step_are_validated_by_what_the_heads_say(tiny_run: Run) -> None:
+    latents, (memory, _) = Latents(tiny_run.latents.folder), trained_memory(tiny_run)
+    short = np.flatnonzero(latents.lengths == 1)[:1]
+    values = validate_memory(memory, latents, short, seed=1)
+    assert values["nll"] == 0
+    assert values["loss"] == pytest.approx(values["reward"] + values["done"])
 
 
 def test_the_kept_memory_is_the_one_with_the_lowest_validation_loss(tiny_run: Run) -> None:

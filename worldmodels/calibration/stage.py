@@ -126,7 +126,7 @@ def _agents(run: Run) -> Iterator[tuple[str, Agent]]:
     for name in run.config.controllers:
         stage = run.controller(name)
         # beside M, an ensemble's other Ms are upstream of the C that they taught
-        if stage.done and read_json(stage.folder / "options.json")["upstream"].get("memory") == memory:
+        if stage.done and stage.upstream.get("memory") == memory:
             yield name, agent_of_run(run, name)
 
 
@@ -165,4 +165,7 @@ def _verdict(found: Calibration) -> Iterator[str]:
             "(collect.policy, collect.hold), or train M longer."
         )
     else:
-        yield "The dream is calibrated: every player fares there as in the game, within 30 %."
+        yield (
+            "The dream is calibrated: every player lasts as long as in the game within 30 %, and earns as much within "
+            "30 % of the larger one of its own and the usual return."
+        )

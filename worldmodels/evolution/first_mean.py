@@ -5,16 +5,18 @@ from numpy.typing import NDArray
 
 from worldmodels.agent import Agent, load_parameters
 from worldmodels.config import ControllerConfig
-from worldmodels.kept import CONTROLLER
+from worldmodels.envs.actions import Squash
+from worldmodels.kept import CONTROLLER, KeptRun
 from worldmodels.metrics import say
+from worldmodels.options import typed
 from worldmodels.previous import previous_run
-from worldmodels.runs import Run
+from worldmodels.runs import Run, Stage
 
 
 def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:
     """Parameters (P,) of the previous run's controller `name`, at which this run's begins; None if it begins at zero.
 
-    It does so without a previous run, and where that has no such controller, or one that sees something else.
+    It does so without a previous run, and where that has no such controller, or one that sees or does something else.
     """
     before = previous_run(run)
     if before is None:
@@ -22,14 +24,29 @@ def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:
     stage = before.controller(name)
     if stage.started:
         stage.summary()
-        kept = stage.section(ControllerConfig, "controller")
         parameters = load_parameters(stage.folder / CONTROLLER)
-        if len(parameters) == agent.form.parameters and _sees(kept) == _sees(agent.config):
+        fits = len(parameters) == agent.form.parameters
+        if fits and _sees_the_same(run, stage, agent.config) and _squash(before, stage) in (None, agent.squash):
             return parameters
-    say(f"C {name} begins at zero: {before.folder} has no controller {name} that sees the same.")
+    say(f"C {name} begins at zero: {before.folder} has no controller {name} that sees and does the same.")
     return None
 
 
-def _sees(config: ControllerConfig) -> tuple[str, bool, str]:
-    """What the entries of the parameters stand for."""
-    return config.inputs, config.bias, config.memory
+def _sees_the_same(run: Run, stage: Stage, config: ControllerConfig) -> bool:
+    """Whether the entries of the previous parameters stand for the same features.
+
+    Those of an untrained M are other ones with every seed; a checkpoint does not tell its run's.
+    """
+    kept = stage.section(ControllerConfig, "controller")
+    if (kept.inputs, kept.bias, kept.memory) != (config.inputs, config.bias, config.memory):
+        return False
+    return kept.memory == "trained" or stage.options().get("seed") == run.config.seed
+
+
+def _squash(before: Run, stage: Stage) -> Squash | None:
+    """What the previous controller's outputs mean; None if its run's rollouts, which told it, are gone."""
+    if isinstance(before, KeptRun):
+        return stage.section(Squash, "squash")
+    if before.rollouts.done is None:
+        return None
+    return typed(Squash, before.rollouts.summary()["squash"], str(before.rollouts.folder))

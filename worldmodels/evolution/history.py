@@ -30,6 +30,7 @@ class Generation:
         validation: returns of the distribution's mean on the validation seeds, if this generation was validated.
         averaged: returns of the average of the last means on the same seeds, if that was validated too.
         rollouts: episodes a candidate; unknown in histories of versions that did not record it.
+        kept: returns on the same seeds of what was kept so far, if its score was one of more or fewer episodes.
     """
 
     generation: int
@@ -41,13 +42,17 @@ class Generation:
     validation: list[float] | None = None
     averaged: list[float] | None = None
     rollouts: int | None = None
+    kept: list[float] | None = None
+
+    @property
+    def scores(self) -> list[float]:
+        """Mean return of the distribution's mean, and of the average of the last ones, of those that were validated."""
+        return [float(np.mean(returns)) for returns in (self.validation, self.averaged) if returns]
 
     @property
     def score(self) -> float:
-        """Mean return of the better one of the two that were validated; minus infinity if none was."""
-        return max(
-            (float(np.mean(returns)) for returns in (self.validation, self.averaged) if returns), default=-np.inf
-        )
+        """The better one of these; minus infinity if none was validated."""
+        return max(self.scores, default=-np.inf)
 
 
 _GENERATION = TypeAdapter(Generation)
@@ -116,7 +121,38 @@ def _crc32(content: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps({**content, "seconds": None}, sort_keys=True).encode())
 
 
-def stale_validations(generations: Sequence[Generation]) -> int:
-    """How many validations there have been since the best one."""
-    scores = [entry.score for entry in generations if entry.validation]
-    return len(scores) - 1 - int(np.argmax(scores)) if scores else 0
+@dataclass
+class Standing:
+    """What validation has found so far.
+
+    Attributes:
+        score: of the best that was validated: what the next one has to beat.
+        episodes: how many the score is the mean of.
+        generation: in which the best was found; None before the first validation.
+        stale: how many validations there have been since.
+    """
+
+    score: float = -np.inf
+    episodes: int = 0
+    generation: int | None = None
+    stale: int = 0
+
+    def take(self, entry: Generation) -> bool:
+        """Go on to the next generation; returns whether it is the new best."""
+        if not entry.validation:
+            return False
+        if entry.kept:
+            self.score, self.episodes = float(np.mean(entry.kept)), len(entry.kept)
+        is_best = entry.score > self.score
+        if is_best:
+            self.score, self.episodes, self.generation = entry.score, len(entry.validation), entry.generation
+        self.stale = 0 if is_best else self.stale + 1
+        return is_best
+
+
+def standing(generations: Sequence[Generation]) -> Standing:
+    """What validation had found after these generations."""
+    result = Standing()
+    for entry in generations:
+        result.take(entry)
+    return result

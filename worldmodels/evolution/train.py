@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, other_members, training_guards
-from worldmodels.evolution.history import Generation, History, checksum, read_history, stale_validations
+from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.schedule import Schedule
 from worldmodels.kept import CONTROLLER
@@ -53,14 +54,20 @@ def train_controller(run: Run, name: str) -> None:
         options["members"] = run.config.memory.members
     with stage.begin(options, needs):
         if stage.done is None or not is_complete(read_history(stage.folder), config):
-            stage.reopen()
             Evolution(run, stage, name, config).run()
 
 
 def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool:
     """Whether evolution is over: all generations are done, or validation has found nothing better for too long."""
     patience = config.validation_patience
-    return len(history) >= config.generations or (patience is not None and stale_validations(history) >= patience)
+    return len(history) >= config.generations or (patience is not None and standing(history).stale >= patience)
+
+
+class Kept(NamedTuple):
+    """The best that was validated: parameters (P,), and what is said of them in their file."""
+
+    parameters: NDArray[np.float32]
+    metadata: dict[str, int]
 
 
 class Evolution:
@@ -69,6 +76,8 @@ class Evolution:
     def __init__(self, run: Run, stage: Stage, name: str, config: ControllerConfig) -> None:
         self.run_seed, self.stage, self.name, self.config = run.config.seed, stage, name, config
         self.agent = blank_agent(run, config)
+        if config.world == "dream":
+            self.agent.require_dreams()
         guards = training_guards(run, config, self.agent.starts)
         self.worlds = Worlds(self.agent, run.config.compute, config.temperature, start=config.start, guards=guards)
         seed = torch_seed(self.run_seed, "evolution")
@@ -78,7 +87,8 @@ class Evolution:
         first = first_mean(run, name, self.agent)
         self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed, first)
         self.means: deque[NDArray[np.float32]] = deque(maxlen=config.average)
-        self.best = -np.inf
+        self.standing = Standing()
+        self.kept: Kept | None = None
 
     def run(self) -> None:
         """All generations that are left."""
@@ -90,25 +100,34 @@ class Evolution:
                 progress_bar(f"C ({self.name})", total, "generations", done) as bar,
             ):
                 if not is_complete(history.generations, self.config):
-                    with Fitness(self.worlds) as fitness:
-                        while not is_complete(history.generations, self.config):
-                            history.append(self._generation(fitness, log, bar))
+                    self._go_on(history, log, bar)
                 self._say_if_stopped(history.generations, bar)
-            validated = [entry for entry in history.generations if entry.validation]
-            if not validated:
+            if self.kept is None:
                 raise UserError(
                     f"None of the {len(history.generations)} generations in {self.stage.folder} was validated: "
                     "ask for more generations."
                 )
-            best = max(validated, key=lambda entry: entry.score)
             summary = {
                 "generations": len(history.generations),
-                "best_generation": best.generation,
-                "stale_validations": stale_validations(history.generations),
-                "validation": best.score,
+                "best_generation": self.standing.generation,
+                "stale_validations": self.standing.stale,
+                "validation": self.standing.score,
                 "steps": sum(entry.steps for entry in history.generations),
             }
+        self._save()  # a kill may have left that of a generation which was not recorded and then came out otherwise
         self.stage.finish(summary, artefacts=[CONTROLLER])
+
+    def _go_on(self, history: History, log: MetricsLog, bar: Bar) -> None:
+        done = len(history.generations)
+        with Fitness(self.worlds) as fitness:
+            while not is_complete(history.generations, self.config):
+                entry, rate = self._generation(fitness)
+                if entry.generation == done:
+                    self.stage.reopen()  # not before: a finished controller that cannot go on here stays finished
+                if self._take(entry):
+                    self._save()
+                self._report(entry, rate, log, bar)
+                history.append(entry)
 
     def _replay(self, generations: list[Generation]) -> None:
         """Bring the optimiser to where the recorded generations had brought it."""
@@ -127,7 +146,7 @@ class Evolution:
                 )
             self._check_rollouts(entry)
             self._tell(fitness)
-            self.best = max(self.best, entry.score)
+            self._take(entry)
 
     def _check_rollouts(self, entry: Generation) -> None:
         """Raise UserError if a recorded generation played more or less than the options now say."""
@@ -150,63 +169,75 @@ class Evolution:
         self.optimizer.tell(fitness)
         self.means.append(self.optimizer.mean)
 
-    def _generation(self, fitness: Fitness, log: MetricsLog, bar: Bar) -> Generation:
+    def _generation(self, fitness: Fitness) -> tuple[Generation, float]:
+        """The next generation, and how many training steps a second were played for it."""
         config, number, begin = self.config, self.optimizer.generation, time.perf_counter()
         left = (config.generations - number) * (config.population + config.validation_episodes) * NUMBER_BYTES
         require_space(self.stage.folder, left, f"C ({self.name})", self.worlds.compute)
         candidates, rollouts = self._ask(), self.rollouts.at(number)
         seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
+        playing = time.perf_counter()
         outcomes = fitness.evaluate(candidates, seeds, config.world, Cuts(config.patience, config.max_steps))
+        played = time.perf_counter() - playing
         returns = outcomes.returns.mean(1)
         self._tell(returns)
-        validation, averaged = self._validate(fitness)
+        validated = self._validate(fitness)
         entry = Generation(
             generation=number,
             fitness=returns.tolist(),
             samples=checksum(candidates),
             steps=int(outcomes.lengths.sum()),
-            validation=validation,
-            averaged=averaged,
             rollouts=rollouts,
             sigma=self.optimizer.sigma,
             seconds=time.perf_counter() - begin,
+            **validated,
         )
-        self._report(entry, log, bar)
-        return entry
+        return entry, entry.steps / played
 
-    def _validate(self, fitness: Fitness) -> tuple[list[float] | None, list[float] | None]:
-        """Returns on the real game of the mean and, if asked for, of the average of the last means; the best is kept.
+    def _proposed(self) -> list[NDArray[np.float32]]:
+        """What a validation chooses from: the mean and, if asked for, the average of the last means."""
+        return [self.optimizer.mean, *([np.mean(self.means, axis=0)] if self.config.average > 1 else [])]
 
-        Every few generations and after the last; both play the same episodes.
+    def _validate(self, fitness: Fitness) -> dict[str, list[float]]:
+        """Returns on the real game of what is proposed, under their names in `Generation`; all play the same episodes.
+
+        Every few generations and after the last. What was kept so far plays as well if it has played another number of
+        episodes: luck makes the best of few look better than it is.
         """
         config, finished = self.config, self.optimizer.generation
         if finished % config.validate_every and finished != config.generations:
-            return None, None
+            return {}
+        players = dict(zip(("validation", "averaged"), self._proposed(), strict=False))
+        if self.kept and self.standing.episodes != config.validation_episodes:
+            players["kept"] = self.kept.parameters
         seeds = np.array(validation_seeds(config.validation_episodes))
-        proposed = [self.optimizer.mean]
-        if config.average > 1:
-            proposed.append(np.mean(self.means, axis=0))
-        returns = fitness.evaluate(np.stack(proposed), seeds, "real").returns
-        scores = returns.mean(1)
-        if scores.max() > self.best:
-            self.best = float(scores.max())
-            parameters = torch.from_numpy(proposed[int(scores.argmax())])
-            averaged = {"averaged": len(self.means)} if scores.argmax() else {}
-            save_tensors(self.stage.folder / CONTROLLER, {"parameters": parameters}, generation=finished, **averaged)
-        validation, *averages = returns.tolist()
-        return validation, averages[0] if averages else None
+        returns = fitness.evaluate(np.stack(list(players.values())), seeds, "real").returns
+        return dict(zip(players, returns.tolist(), strict=True))
+
+    def _take(self, entry: Generation) -> bool:
+        """Whether the generation that was just told is the best so far: then what it proposed is to be kept."""
+        is_best = self.standing.take(entry)
+        if is_best:
+            number = int(np.argmax(entry.scores))
+            averaged = {"averaged": len(self.means)} if number else {}
+            self.kept = Kept(self._proposed()[number], {"generation": entry.generation + 1, **averaged})
+        return is_best
+
+    def _save(self) -> None:
+        if self.kept:
+            parameters = torch.from_numpy(self.kept.parameters)
+            save_tensors(self.stage.folder / CONTROLLER, {"parameters": parameters}, **self.kept.metadata)
 
     def _say_if_stopped(self, history: Sequence[Generation], bar: Bar) -> None:
         if len(history) < self.config.generations:
             bar.say(
-                f"C {self.name}: stopped after {len(history)} generations, the last {stale_validations(history)} "
+                f"C {self.name}: stopped after {len(history)} generations, the last {self.standing.stale} "
                 "validations without a new best; a larger validation_patience goes on."
             )
 
-    def _report(self, entry: Generation, log: MetricsLog, bar: Bar) -> None:
+    def _report(self, entry: Generation, rate: float, log: MetricsLog, bar: Bar) -> None:
         returns = np.array(entry.fitness)
         values = {"mean": returns.mean(), "best": returns.max(), "worst": returns.min(), "sigma": entry.sigma}
-        rate = entry.steps / entry.seconds
         log.write(entry.generation + 1, **values, steps=entry.steps, steps_per_second=rate)
         if np.ptp(returns) == 0:
             bar.say(
@@ -225,4 +256,8 @@ class Evolution:
             score = float(np.mean(entry.averaged))
             log.write(entry.generation + 1, validation_averaged=score)
             bar.say(f"C {self.name}: the average of the last {len(self.means)} means {score:.1f}")
+        if entry.kept:
+            score = float(np.mean(entry.kept))
+            log.write(entry.generation + 1, validation_kept=score)
+            bar.say(f"C {self.name}: what was kept so far {score:.1f} on these {len(entry.kept)} episodes")
         bar.advance(1, f"mean {returns.mean():.1f} best {returns.max():.1f}, {rate:,.0f} steps/s")

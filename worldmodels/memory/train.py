@@ -1,5 +1,6 @@
 """Stage 3: encode the rollouts with V, then train M on the latent sequences."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import spread
 from worldmodels.disk import require_space, training_bytes
+from worldmodels.envs.actions import Squash
+from worldmodels.errors import UserError
 from worldmodels.memory.baselines import baseline_nll, verdict
 from worldmodels.memory.heads import GaussianHead
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State, load_memory, save_memory
@@ -22,8 +25,9 @@ from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_
 from worldmodels.memory.signs import collapse_sentence, dead_dimensions, dead_sentence
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
 from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar
-from worldmodels.options import identity
+from worldmodels.options import identity, typed
 from worldmodels.previous import begun_from, check_alike, previous_run
+from worldmodels.records import first_difference
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
@@ -48,7 +52,7 @@ def train_memory(run: Run) -> None:
 
     Raises:
         UserError: an earlier stage is missing, the stage was begun with other options, the loss stopped being a number,
-            or the previous run's M is of another size.
+            or the previous run's M is of another size or for other actions.
     """
     vision = trained_vision(run)
     latents = encode_rollouts(run, vision)
@@ -88,12 +92,13 @@ class _Training:
         if (self.stage.folder / RESUME).exists():
             self._resume()
         elif (before := previous_run(run)) and before.member(member).started:
-            self._learn_on(before, member)
+            self._learn_on(before, run, member)
 
-    def _learn_on(self, before: Run, member: int) -> None:
+    def _learn_on(self, before: Run, run: Run, member: int) -> None:
         stage, (kept, _) = before.member(member), trained_member(before, member)
         check_alike(before, kept, self.model, "vision", ("latent_dim",))
         check_alike(before, kept.config, self.config, "memory", SIZES)
+        _check_actions(before, run)
         load_weights(self.model, kept.state_dict(), stage.folder / WEIGHTS)
 
     def _resume(self) -> None:
@@ -206,6 +211,22 @@ class _Training:
             yield collapse_sentence(Mixture(*(part[batch.has_next] for part in prediction.mixture)))
 
 
+def _check_actions(before: Run, run: Run) -> None:
+    """Raise UserError if actions meant something else to the M of `before`, whose rollouts may be gone."""
+    rollouts = before.rollouts.done
+    recorded = before.memory.options() if rollouts is None else rollouts["summary"]  # a checkpoint's say it as well
+    if "squash" not in recorded:
+        return
+    found = (recorded["squash"], before), (run.rollouts.summary()["squash"], run)
+    old, new = (dataclasses.asdict(typed(Squash, squash, str(whose.folder))) for squash, whose in found)
+    if difference := first_difference(old, new):
+        key, kept, asked = difference
+        raise UserError(
+            f"{before.folder} has actions of {key} = {kept}, and those of {run.folder} have {asked}: "
+            "keep the game and its task.squash, or train without `previous`."
+        )
+
+
 def learning_rate(config: MemoryConfig, step: int) -> float:
     """Cosine decay from the first to the final learning rate."""
     progress = 0.5 * (1 + math.cos(math.pi * step / config.steps))
@@ -218,15 +239,18 @@ def validate_memory(model: MDNRNN, latents: Latents, episodes: NDArray[np.int64]
     model.eval()
     device = model.head.weight.device
 
-    def measured() -> list[tuple[int, dict[str, float]]]:
-        results = []
+    def measured() -> Iterator[tuple[int, dict[str, float]]]:
         for group in np.array_split(episodes, -(-len(episodes) // VALIDATION_BATCH)):
             batch = Sequences(*(tensor.to(device) for tensor in whole_episodes(latents, group, seed)))
             _, metrics, _ = model.loss(batch, model.initial_state(len(group)))
-            results.append((int(batch.valid.sum()), {name: float(value) for name, value in metrics.items()}))
-        return results
+            values = {name: float(value) for name, value in metrics.items()}
+            loss, nll = values.pop("loss"), values.pop("nll")
+            if count := int(batch.has_next.sum()):  # an episode's last step has no next latent
+                yield count, {"nll": nll}
+            yield int(batch.valid.sum()), {"heads": loss - nll, **values}
 
-    return mean_metrics(measured())
+    means = {"nll": 0.0} | mean_metrics(measured())
+    return {"loss": means["nll"] + means.pop("heads"), **means}
 
 
 def trained_memory(run: Run) -> tuple[MDNRNN, Starts]:
@@ -235,8 +259,12 @@ def trained_memory(run: Run) -> tuple[MDNRNN, Starts]:
 
 
 def trained_member(run: Run, number: int) -> tuple[MDNRNN, Starts]:
-    """The M of that number, on the CPU, and what it remembers at the starts of all members' dreams."""
+    """The M of that number, on the CPU, and what it remembers at the starts of all members' dreams.
+
+    Raises UserError if it is not finished, or was made from another V than the run now has.
+    """
     stage = run.member(number)
     stage.summary()
+    run.check_lineage(stage)
     path = stage.folder / WEIGHTS
     return load_memory(path, stage.section(MemoryConfig, "memory")), load_starts(stage.folder / STARTS)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from worldmodels.config import ControllerConfig
-from worldmodels.evolution.history import Generation, read_history
+from worldmodels.evolution.history import Generation, read_history, standing
 from worldmodels.files import atomic
 from worldmodels.metrics import read_metrics
 from worldmodels.returns import statistics
@@ -182,18 +182,19 @@ def _validation_panel(axes: Axes, generations: Sequence[Generation], played: np.
     measured = [statistics(np.array(entry.validation)) for _, entry in validated]
     means = np.array([row["mean"] for row in measured])
     spread = np.abs(np.array([row["interval"] for row in measured]).T - means)  # (2, K)
-    count = len(validated[-1][1].validation or ())
+    counts = sorted({len(entry.validation or ()) for _, entry in validated})
+    played_each = " or ".join(str(count) for count in counts)
     axes.errorbar(
         steps, means, spread, color=VALIDATION, marker="o", markersize=3, capsize=2, elinewidth=0.8,
-        label=f"mean of {count} episodes, 95 % interval",
+        label=f"mean of {played_each} episodes, 95 % interval",
     )  # fmt: skip
     averaged = [(at, float(np.mean(entry.averaged))) for at, entry in validated if entry.averaged]
     if averaged:
         axes.plot(*zip(*averaged, strict=True), color=TRAINING, marker=".", label="average of the last means")
-    scores = [entry.score for _, entry in validated]
-    best = int(np.argmax(scores))
-    label = f"kept: {scores[best]:.1f}"
-    axes.plot(steps[best], scores[best], "*", color=REFERENCE, markersize=11, zorder=3, label=label)
+    best = standing(generations)
+    assert best.generation is not None
+    label = f"kept: {best.score:.1f}"
+    axes.plot(played[best.generation], best.score, "*", color=REFERENCE, markersize=11, zorder=3, label=label)
     axes.legend(loc="best")
 
 
