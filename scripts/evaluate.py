@@ -7,4 +7,4 @@ from worldmodels.evaluate import evaluate
 
 if __name__ == "__main__":
     folder = (Path | None, None, "Folder of a trained agent to score instead of the run's own ones.")
-    stage_main(evaluate, ["task", "seed", "evaluate", "compute"], checkpoint=folder)
+    stage_main(evaluate, ["task", "evaluate", "compute"], checkpoint=folder)

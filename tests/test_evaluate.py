@@ -15,6 +15,7 @@ from worldmodels.errors import UserError
 from worldmodels.evaluate import RANDOM, evaluate
 from worldmodels.export import export_agent
 from worldmodels.iterations import next_run
+from worldmodels.kept import CONTROLLER
 from worldmodels.runs import Run
 from worldmodels.seeds import test_seeds as reserved_seeds
 
@@ -130,6 +131,39 @@ def test_half_a_checkpoint_is_rounded_and_has_a_card(run: Run, tmp_path: Path) -
     scored = next(row for row in rows_of(run) if row["agent"] == "real" and row["world"] == "real")
     assert f"{scored['mean']:.1f} ± {scored['std']:.1f}" in card
     assert f"--checkpoint {tmp_path / 'True'}" in card
+
+
+def test_scores_of_an_agent_that_has_changed_since_are_shown_nowhere(run: Run) -> None:
+    evaluate(run)
+    assert {row.agent for row in evaluation.read_scores(run)} == {"real", "dream", RANDOM}
+    shutil.copyfile(run.controller("real").folder / CONTROLLER, run.controller("dream").folder / CONTROLLER)
+    assert {row.agent for row in evaluation.read_scores(run)} == {"real", RANDOM}
+    run.controller("real").reopen()
+    assert {row.agent for row in evaluation.read_scores(run)} == {RANDOM}
+
+
+def test_a_checkpoint_is_not_scored_in_the_folder_of_a_run_with_agents(run: Run, tmp_path: Path) -> None:
+    export_agent(run, "real", tmp_path / "mine")
+    with pytest.raises(UserError, match="has scores of its own agents: leave out --run"):
+        evaluate(run, checkpoint=tmp_path / "mine")
+
+
+def test_worlds_that_leave_nothing_to_score_are_said_to(run: Run) -> None:
+    options = dataclasses.replace(run.config.evaluate, worlds=(), random_policy=False)
+    with pytest.raises(UserError, match=r"evaluate\.worlds names no world"):
+        evaluate(Run(run.folder, dataclasses.replace(run.config, evaluate=options)))
+
+
+def test_a_card_names_the_options_that_make_such_an_agent_again(run: Run, tmp_path: Path) -> None:
+    one = Run(run.folder, dataclasses.replace(run.config, iterations=2))
+    one.record()
+    later = next_run(one, "real", run.folder / "iterations" / "2")
+    shutil.copytree(run.folder, later.folder, ignore=shutil.ignore_patterns("iterations", "latents"))
+    for iterations, foreign in ((2, False), (1, True)):
+        Run(run.folder, dataclasses.replace(run.config, iterations=iterations)).record()
+        export_agent(later, "real", tmp_path / str(iterations))
+        card = (tmp_path / str(iterations) / "README.md").read_text()
+        assert (r"run\_pipeline.py" in card, f"previous: {run.folder}" in card) == (not foreign, foreign)
 
 
 def test_a_card_tells_of_all_iterations_and_what_is_remarked(run: Run, tmp_path: Path) -> None:

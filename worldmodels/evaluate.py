@@ -44,6 +44,7 @@ class Row:
         success_rate: share of episodes that were a success, where the game says so.
         length: mean steps of an episode.
         perturbation: what came between a disturbed game and the agent; else empty.
+        digest: names the agent as it was scored; empty for the random policy, and in files of older versions.
     """
 
     agent: str
@@ -59,6 +60,7 @@ class Row:
     success_rate: float | None
     length: float
     perturbation: str = ""
+    digest: str = ""
 
     @property
     def place(self) -> str:
@@ -83,9 +85,19 @@ def evaluate(run: Run, checkpoint: Path | None = None) -> None:
     Writes `evaluation/scores.json` and `evaluation/episodes.csv`. Rows that were scored before are not scored again.
 
     Raises:
-        UserError: the run has no finished controller, or a perturbation is unknown or not to be had with its game.
+        UserError: the run has no finished controller, a perturbation is unknown or not to be had with its game, or a
+            checkpoint is to be scored in a run that has agents of its own.
     """
+    if checkpoint is not None and (run.rollouts.started or run.vision.started):
+        raise UserError(
+            f"{run.folder} has scores of its own agents: leave out --run, or name a new folder, to score a checkpoint."
+        )
     entries = list(_entries(run, checkpoint))
+    if not entries and (checkpoint or any(run.controller(name).done for name in run.config.controllers)):
+        raise UserError(
+            "There is nothing to score: evaluate.worlds names no world that the agent has. Real games need `real`; "
+            "`dream` needs an M with a reward_head or a done_head."
+        )
     if not entries:
         raise UserError(f"{run.folder} has no finished controller to evaluate: run scripts/train_controller.py first.")
     stage = run.evaluation
@@ -162,19 +174,35 @@ def _row(run: Run, entry: _Entry, outcomes: Outcomes) -> Row:
         success_rate=None if dream or not task.success_key else float(outcomes.successes.mean()),
         length=float(outcomes.lengths.mean()),
         perturbation=str(entry.perturbation or ""),
+        digest="" if entry.world == "blind" else entry.agent.digest(),
         **statistics(outcomes.returns),
     )
 
 
 def read_scores(run: Run) -> list[Row]:
-    """The rows of a run's last evaluation, none before it; UserError if their file is damaged."""
+    """The rows of a run's last evaluation but those of agents that have changed since; none before it.
+
+    Raises UserError if their file is damaged.
+    """
     path = run.evaluation.folder / SCORES
     if not path.exists():
         return []
     try:
-        return TypeAdapter(list[Row]).validate_python(read_json(path)["rows"])
+        rows = TypeAdapter(list[Row]).validate_python(read_json(path)["rows"])
     except (KeyError, ValidationError) as error:
         raise UserError(f"{path} does not hold scores: run scripts/evaluate.py again.") from error
+    digests = {name: _digest(run, name) for name in {row.agent for row in rows if row.digest}}
+    return [row for row in rows if not row.digest or digests[row.agent] in (None, row.digest)]
+
+
+def _digest(run: Run, name: str) -> str | None:
+    """The digest of a run's agent as it is now, "changed" if it is in the making; None for a checkpoint's agent."""
+    if name not in run.config.controllers or not run.controller(name).started:
+        return None
+    try:
+        return agent_of_run(run, name).digest()
+    except UserError:
+        return "changed"
 
 
 def _episodes(row: Row, outcomes: Outcomes) -> list[dict[str, object]]:

@@ -3,9 +3,10 @@
 import dataclasses
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from worldmodels.config import Config
 from worldmodels.evaluate import RANDOM, read_scores
 from worldmodels.files import read_json
 from worldmodels.iterations import lineage
@@ -51,15 +52,30 @@ def _blocks(run: Run, name: str, folder: str, note: str) -> Iterator[Block]:
     yield Paragraph(f"Training, validation and test seeds are disjoint ranges. Written on {machine()}.")
     versions = read_json(run.controller(name).folder / "options.json").get("versions", {})
     yield Paragraph(f"Made with {', '.join(f'{package} {version}' for package, version in versions.items())}.")
-    yield Listing("All options, for scripts/run_pipeline.py --run runs/again --config options.yaml", write_yaml(alone))
+    yield _options(runs, alone)
     yield Heading("Limits")
     yield Paragraph(LIMITS)
     yield Heading("Licence")
     yield Paragraph("MIT, as the project that it was made with.")
 
 
+def _options(runs: Sequence[Run], alone: Config) -> Listing:
+    """What makes such an agent again: all options, or those of the first iteration if it names the later ones."""
+    again = "scripts/run_pipeline.py --run runs/again --config options.yaml"
+    if len(runs) == 1:
+        return Listing(f"All options, for {again}", write_yaml(alone))
+    first = runs[0].config
+    if first.iterations == len(runs):
+        return Listing(f"All options, of all iterations, for {again}", write_yaml(first))
+    return Listing(
+        "All options of the last iteration, which went on from folders of its maker's (previous, collect)",
+        write_yaml(alone),
+    )
+
+
 def _commands(folder: str) -> str:
-    return f"python scripts/evaluate.py --checkpoint {folder}\npython scripts/play_dream.py --checkpoint {folder}"
+    scripts = ("evaluate", "play_dream")
+    return "\n".join(f".venv/bin/python scripts/{script}.py --checkpoint {folder}" for script in scripts)
 
 
 def machine() -> str:
