@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from counting import COUNT
+from evolving import with_controller
 from gymnasium.utils.env_checker import check_env
 
 import worldmodels.envs  # noqa: F401  # registers the ids
@@ -112,7 +113,8 @@ def test_a_missing_checkpoint_is_one_sentence(name: str, tmp_path: Path, monkeyp
         ({"checkpoint": "nowhere"}, "There is no checkpoint nowhere"),
         ({"run": "nowhere"}, "There is no run nowhere"),
         ({"checkpoint": "a", "run": "b"}, "not by both"),
-        ({"run": None, "name": "x"}, "checkpoint=FOLDER or run=FOLDER"),
+        ({"run": None, "name": "x"}, "name=x is one of a run's controllers: name the run too, with run=FOLDER"),
+        ({"checkpoint": "a", "name": "x"}, "name=x is one of a run's controllers"),
         ({"observation": "sounds"}, "observation: input should be 'features' or 'frames', but it is 'sounds'"),
         ({"temperature": -1}, "temperature: input should be greater than or equal to 0"),
         ({"temperature": float("inf")}, "temperature: input should be a finite number"),
@@ -143,6 +145,24 @@ def test_environments_share_an_agent_until_it_changes(checkpoints: Path, tiny_ag
     shutil.rmtree(checkpoints / "car_racing")
     tiny_agent.save(checkpoints / "car_racing")
     assert dreamer() is not first
+
+
+def test_a_trained_agent_has_no_other_names(checkpoints: Path) -> None:
+    with pytest.raises(UserError, match="name=real is one of a run's controllers"):
+        gym.make("WorldModels/DreamCarRacing-v0", name="real")
+
+
+def test_a_run_whose_options_have_changed_dreams_anew(tiny_run: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", tiny_run.config)
+    shutil.copytree(tiny_run.folder, run.folder)
+
+    def width() -> int:
+        [width] = gym.make("WorldModels/Dream-v0", run=run.folder, name="real").observation_space.shape
+        return width
+
+    before = width()
+    Run(run.folder, with_controller(run.config, "real", inputs="z")).record()
+    assert width() == tiny_run.config.vision.latent_dim < before
 
 
 def test_the_ids_are_known_without_torch() -> None:

@@ -71,7 +71,9 @@ def dreamer(game: DreamGame) -> Agent:
     if game.run is not None:
         if game.checkpoint is not None:
             raise UserError("Name the agent that dreams by its checkpoint or by its run, not by both.")
-        return _of_run(game.run, game.name, _stamp(game.run, "*/done.json"))
+        return _of_run(game.run, game.name, _stamp(game.run, "config.yaml", "*/done.json"))
+    if game.name is not None:
+        raise UserError(f"name={game.name} is one of a run's controllers: name the run too, with run=FOLDER.")
     if game.checkpoint is not None:
         return _of_checkpoint(game.checkpoint, _stamp(game.checkpoint, "*"))
     if game.game is None:
@@ -82,9 +84,9 @@ def dreamer(game: DreamGame) -> Agent:
     return _of_checkpoint(folder, _stamp(folder, "*"))
 
 
-def _stamp(folder: Path, files: str) -> tuple[int, ...]:
+def _stamp(folder: Path, *patterns: str) -> tuple[int, ...]:
     """Times of the files that an agent is read from, so that another agent under the same name is read anew."""
-    return tuple(path.stat().st_mtime_ns for path in sorted(folder.glob(files)))
+    return tuple(path.stat().st_mtime_ns for pattern in patterns for path in sorted(folder.glob(pattern)))
 
 
 @lru_cache(maxsize=4)

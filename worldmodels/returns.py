@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from worldmodels.seeds import stream
 
 RESAMPLES = 10_000
+AT_ONCE = 10_000_000
+"""Numbers that are drawn at once, so that memory does not grow with the episodes."""
 
 
 def statistics(returns: NDArray[np.float64]) -> dict[str, Any]:
     """Mean, standard deviation, standard error, bootstrap interval and interquartile mean of returns (K,)."""
     count = len(returns)
     std = float(returns.std(ddof=1)) if count > 1 else 0.0
-    resampled = stream(1, "evaluate/bootstrap").choice(returns, (RESAMPLES, count)).mean(1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = np.percentile(_resampled_means(returns), [2.5, 97.5])
     return {
         "episodes": count,
         "mean": float(returns.mean()),
@@ -24,6 +25,12 @@ def statistics(returns: NDArray[np.float64]) -> dict[str, Any]:
         "interval": (float(low), float(high)),
         "iqm": interquartile_mean(returns),
     }
+
+
+def _resampled_means(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    random, rows = stream(1, "evaluate/bootstrap"), max(1, AT_ONCE // len(returns))
+    sizes = np.diff([*range(0, RESAMPLES, rows), RESAMPLES])
+    return np.concatenate([random.choice(returns, (size, len(returns))).mean(1) for size in sizes])
 
 
 def interquartile_mean(values: NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from worldmodels.config import MemoryConfig
 from worldmodels.dream import DreamVectorEnv, Guards
-from worldmodels.dream.movers import MASK_STEP, MEMBER_STEP
+from worldmodels.dream.movers import MASK_STEP, MEMBER_STEP, mover_of
 from worldmodels.envs.actions import Squash
 from worldmodels.memory.mdn_rnn import MDNRNN, State
 from worldmodels.memory.mixture import sample
@@ -264,3 +264,10 @@ def test_guards_at_first_frames_keep_what_is_remembered_there() -> None:
     ((_, theirs),) = guards.others
     assert torch.equal(theirs.h, starts.h[::2])
     assert (guards.dropout, guards.ensemble, guards.disagreement) == (0.1, "penalty", 2.0)
+
+
+@pytest.mark.parametrize("kind", ["member", "penalty"])
+def test_the_other_ms_stay_where_they_are_when_a_dream_goes_to_another_device(kind: str) -> None:
+    guards = Guards(ensemble=kind, others=others_of(memory_of(7), memory_of(8)))  # type: ignore[arg-type]
+    mover_of(memory_of().to("meta"), guards, torch.float32, 2)
+    assert {weight.device.type for other, _ in guards.others for weight in other.parameters()} == {"cpu"}

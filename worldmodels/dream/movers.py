@@ -1,5 +1,6 @@
 """What moves a dream's world: M alone, one of several Ms a dream, or M at a price for what several Ms disagree on."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,7 +71,8 @@ class OneMember(Mover):
     def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> None:
         super().__init__(memory, guards, precision, block)
         device = memory.head.weight.device
-        self._steppers = [self._first, *(Stepper(other.to(device), precision, block) for other, _ in guards.others)]
+        others = [Stepper(copy.deepcopy(other).to(device), precision, block) for other, _ in guards.others]
+        self._steppers = [self._first, *others]
         self._h, self._c = (
             torch.stack([torch.zeros_like(tensors[0]), *tensors]).to(device)  # M's own state is the dream's
             for tensors in zip(*((starts.h, starts.c) for _, starts in guards.others), strict=True)
@@ -125,7 +127,7 @@ class Penalised(Mover):
         super().__init__(memory, guards, precision, block)
         self._weight, device = guards.disagreement, memory.head.weight.device
         self._others = [
-            (Stepper(other.to(device), precision, block), starts.h.to(device), starts.c.to(device))
+            (Stepper(copy.deepcopy(other).to(device), precision, block), starts.h.to(device), starts.c.to(device))
             for other, starts in guards.others
         ]
 

@@ -77,10 +77,9 @@ class DreamVectorEnv(VectorEnv):
         """Begin dreams in the lanes of `options["reset_mask"]` (all by default), each with its own seed."""
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)), bool)
         if mask.any():
-            given = spread_seeds(seed, self.num_envs)
-            seeds = [dream_seed(self.np_random) if one is None else one for one in given]
-            lanes = np.flatnonzero(mask)
-            self._simulator.begin(torch.from_numpy(lanes), torch.tensor(seeds)[lanes])
+            given, lanes = spread_seeds(seed, self.num_envs), np.flatnonzero(mask)
+            seeds = [dream_seed(self.np_random) if one is None else one for one in (given[lane] for lane in lanes)]
+            self._simulator.begin(torch.from_numpy(lanes), torch.tensor(seeds))
             self._steps[mask], self.over[mask] = 0, False
         return self._observe(), {}
 
