@@ -16,7 +16,7 @@ from counting import tiny_config
 from safetensors import SafetensorError
 
 from worldmodels.agent import Agent
-from worldmodels.cli import guarded
+from worldmodels.cli import guarded, stage_main
 from worldmodels.config import Config, ControllerConfig
 from worldmodels.errors import UserError
 from worldmodels.evaluate import RANDOM
@@ -119,6 +119,58 @@ def test_wrong_options_are_refused(call: Callable[..., Said], tmp_path: Path, sc
 
 def test_a_missing_file_is_refused(call: Callable[..., Said], tmp_path: Path) -> None:
     assert_refused(call("collect_rollouts", "--run", tmp_path / "run", "--config", "carracing"), "no config carracing")
+
+
+NO_GAME = "names no game to begin a new run with: put a game's config before it, e.g. --config car_racing quick,"
+GAMES = "one of car_racing, cart_pole, defend_the_center, lunar_lander, take_cover."
+
+
+def test_a_new_run_of_no_game_is_refused(call: Callable[..., Said], tmp_path: Path) -> None:
+    run = ("train_vision", "--run", tmp_path / "run", "--config", "quick")
+    for flags in ((), ("--task.fps", 30)):
+        said = call(*run, *flags)
+        assert_refused(said, f"--config quick {NO_GAME}")
+        assert GAMES in said.err
+    assert not (tmp_path / "run").exists()
+    assert call(*run, "--help").status == 0
+
+
+def options_of(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Config:
+    """The options that a stage is called with."""
+    seen: list[Run] = []
+
+    def stage(run: Run) -> None:
+        """Do nothing."""
+        seen.append(run)
+
+    monkeypatch.setattr(sys, "argv", ["stage", *map(str, arguments)])
+    stage_main(stage, ["task", "seed", "collect"])
+    return seen[0].config
+
+
+def test_a_game_is_named_by_a_config_by_a_flag_or_by_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    new = ("--run", tmp_path / "new")
+    assert options_of(monkeypatch, *new) == load_config(["car_racing"])
+    assert options_of(monkeypatch, *new, "--config", "paper_take_cover") == load_config(["paper_take_cover"])
+    for flag in (("--task.env", "CartPole-v1"), ("--task.env=CartPole-v1",)):
+        assert options_of(monkeypatch, *new, "--config", "quick", *flag).task.env == "CartPole-v1"
+    Run(tmp_path, load_config(["take_cover"])).record()
+    assert options_of(monkeypatch, "--run", tmp_path, "--config", "quick") == load_config(["take_cover", "quick"])
+
+
+def test_configs_may_be_named_one_by_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = options_of(monkeypatch, "--run", tmp_path, "--config", "take_cover", "--seed", 3, "--config", "quick")
+    assert config == dataclasses.replace(load_config(["take_cover", "quick"]), seed=3)
+
+
+def test_a_seed_that_the_run_could_not_read_again_is_refused(
+    call: Callable[..., Said], tiny: Path, tmp_path: Path
+) -> None:
+    common = ("collect_rollouts", "--run", tmp_path / "run", "--config", tiny, "--collect.episodes", 1)
+    assert_refused(call(*common, "--seed", 2**63), "seed: input should be less than 9223372036854775808")
+    assert not (tmp_path / "run").exists()
+    assert call(*common, "--seed", 2**63 - 1).status == 0
+    assert load_config([], stored_options(tmp_path / "run")).seed == 2**63 - 1
 
 
 def test_a_wrong_flag_is_refused(call: Callable[..., Said], tiny: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import dataclasses
 import itertools
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,12 +15,15 @@ from worldmodels.errors import UserError
 from worldmodels.options import (
     CONFIGS,
     completed,
+    game_names,
     identity,
     load_config,
+    names_a_game,
     preset_names,
     read_yaml,
     to_dict,
     typed,
+    validate,
     write_yaml,
 )
 from worldmodels.registry import BUILT_IN, vision_options
@@ -72,6 +76,25 @@ def test_a_laptop_recipe_brings_its_game_along(task: str) -> None:
     assert config.task == load_config([task]).task
     assert config == load_config([task, f"laptop/{task}"])
     assert config != load_config([task])
+
+
+@pytest.mark.parametrize("task", ["car_racing", "take_cover"])
+@pytest.mark.parametrize("kind", ["paper", "compare"])
+def test_a_preset_for_one_game_brings_it_along(task: str, kind: str) -> None:
+    config = load_config([f"{kind}_{task}"])
+    assert config.task == load_config([task]).task
+    assert config == load_config([task, f"{kind}_{task}"])
+
+
+def test_some_presets_name_a_game() -> None:
+    assert game_names() == ["car_racing", "cart_pole", "defend_the_center", "lunar_lander", "take_cover"]
+    assert [name for name in preset_names() if not names_a_game([name])] == ["quick"]
+
+
+def test_a_file_names_a_game_by_its_id(tmp_path: Path) -> None:
+    assert names_a_game(["quick", write(tmp_path, "mine", "task: {env: X-v0}")])
+    assert names_a_game([write(tmp_path, "based", f"base: {tmp_path / 'mine.yaml'}")])
+    assert not names_a_game(["quick", write(tmp_path, "named", "task: {name: x, max_steps: 3}")])
 
 
 def test_a_base_lies_below_the_file_that_names_it(tmp_path: Path) -> None:
@@ -249,6 +272,19 @@ def everything() -> Config:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     for config in (Config(), everything()):
         assert load_config([write(tmp_path, "c", write_yaml(config))]) == config
+
+
+@pytest.mark.parametrize("key", ["seed", "iterations", "vision.steps", "collect.frames", "compute.workers"])
+def test_what_could_not_be_read_back_is_refused(tmp_path: Path, key: str) -> None:
+    def options(number: int) -> dict[str, Any]:
+        section, _, name = key.rpartition(".")
+        return {section: {name: number}} if section else {name: number}
+
+    for number in (2**63, 10**30):
+        with pytest.raises(UserError, match=f"here: {key}: input should be less than"):
+            validate(options(number), "here")
+    config = validate(options(2**63 - 1), "here")
+    assert load_config([write(tmp_path, "c", write_yaml(config))]) == config
 
 
 def test_written_options_are_plain_yaml() -> None:

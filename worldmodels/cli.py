@@ -20,7 +20,7 @@ from worldmodels.config import Config
 from worldmodels.disk import failed_write
 from worldmodels.errors import UserError
 from worldmodels.flags import parse_flags
-from worldmodels.options import load_config, merge, to_dict, validate
+from worldmodels.options import game_names, load_config, merge, names_a_game, to_dict, validate
 from worldmodels.process import keep_freed_memory
 from worldmodels.runs import Run, stored_options
 from worldmodels.stopping import Terminated, stops_cleanly
@@ -102,8 +102,21 @@ def _parse_and_call(
     parsed, unknown = parse_flags(options, description)
     given = to_plain({name: getattr(parsed, name) for name in sections})
     _refuse(unknown, list(flag_names({"run": None, "config": None, **given, **extras})))
+    if "task" in sections and look.config and not base:
+        _require_game(look.config, sys.argv[1:])
     resolved = validate(merge(to_dict(config), given), "The command line")
     stage(Run(parsed.run, resolved), **{name: getattr(parsed, name) for name in extras})
+
+
+def _require_game(configs: Sequence[str], arguments: Sequence[str]) -> None:
+    """Raise UserError if the configs of a new run leave open which game is played, and no flag names it either."""
+    if names_a_game(configs) or any(argument.split("=")[0] == "--task.env" for argument in arguments):
+        return
+    above = " ".join(configs)
+    raise UserError(
+        f"--config {above} names no game to begin a new run with: put a game's config before it, e.g. --config "
+        f"car_racing {above}, one of your own, or one of {', '.join(game_names())}."
+    )
 
 
 def option_texts() -> dict[str, str]:
@@ -151,6 +164,6 @@ def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--run", type=Path, nargs="?")
     parser.add_argument("--checkpoint", type=Path, nargs="?")
-    parser.add_argument("--config", nargs="*", default=[])
+    parser.add_argument("--config", nargs="*", action="extend", default=[])
     parser.add_argument("--vision.model", dest="model", nargs="?")
     return parser.parse_known_args(arguments)[0]

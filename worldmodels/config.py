@@ -14,8 +14,10 @@ from pydantic import Field
 ANYTIME = "anytime"
 """Annotation mark of an option that may change between two calls of a stage; what is done already stays as it was."""
 
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Field(lt=2**63)]
+"""A whole number that a run's `config.yaml` may hold: larger ones are refused when it is read."""
+Count = Annotated[Whole, Field(ge=1)]
+Natural = Annotated[Whole, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -180,7 +182,7 @@ class ControllerConfig:
     """C sees the posterior's mean, or a sample as in the paper's code."""
     optimizer: Literal["cma", "sep_cma", "lra_cma", "openes", "pgpe"] = "cma"
     """CMA-ES; with a diagonal covariance; with learning rates that adapt to noise; OpenAI's strategy; or PGPE."""
-    population: Annotated[int, Field(ge=4)] = 64
+    population: Annotated[Whole, Field(ge=4)] = 64
     """Candidates a generation."""
     rollouts: Count = 16
     """Episodes a candidate; all candidates of a generation play the same ones."""
@@ -243,7 +245,7 @@ class MeasureConfig:
 
     label_episodes: Count = 64
     """Episodes that are replayed for labels of the game's state: at most so many to train probes, and to test them."""
-    frames: Annotated[int, Field(ge=16)] = 2000
+    frames: Annotated[Whole, Field(ge=16)] = 2000
     """Held-out frames that a measure looks at, and samples that it draws."""
     neighbours: Count = 3
     """Neighbours that span the manifolds of precision and recall."""
@@ -283,7 +285,7 @@ class ImageGANConfig:
 
     iterations: Annotated[Count, ANYTIME] = 2000
     """Steps of the generator; a larger number later goes on where the training stopped."""
-    batch: Annotated[int, Field(ge=2)] = 64
+    batch: Annotated[Whole, Field(ge=2)] = 64
     """Real images, and as many fakes, a step."""
     discriminator_every: Count = 1
     """Train the discriminator in every so many iterations only: with a large number, modes collapse."""
@@ -299,7 +301,7 @@ class ImageGANConfig:
 class ComputeConfig:
     """Where and how things are computed; never changes what is computed, only its speed and rounding."""
 
-    workers: Annotated[int, Field(ge=-1)] = -1
+    workers: Annotated[Whole, Field(ge=-1)] = -1
     """Ray workers: -1 one a core of the cluster; 0 plays the games in this process, without Ray."""
     ray_address: str | None = None
     """Address of a running Ray cluster; a private one on this machine if not given."""
@@ -328,7 +330,7 @@ class Config:
     """All options of a run."""
 
     task: TaskConfig = field(default_factory=TaskConfig)
-    seed: Annotated[int, Field(ge=1)] = 1
+    seed: Count = 1
     """Seed of everything that is drawn in the run."""
     previous: str | None = None
     """Folder of a finished run, or a checkpoint: V, M and every C of the same name begin at its weights, and learn on.

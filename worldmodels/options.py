@@ -39,6 +39,12 @@ def load_config(files: Sequence[str | Path], base: Mapping[str, Any] | None = No
     return validate(merged, " + ".join(str(file) for file in files) or "the options")
 
 
+def names_a_game(files: Sequence[str | Path]) -> bool:
+    """Whether one of these config files, or of those below them, says which game is played."""
+    layers = itertools.chain.from_iterable(map(_layers, files))
+    return any("env" in layer["task"] for _, layer in layers if isinstance(layer.get("task"), Mapping))
+
+
 def lay_over(below: Mapping[str, Any], layer: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Nested options with a layer over them, whose keys are checked against those of the model that is V then.
 
@@ -95,6 +101,11 @@ def find_config(name: str | Path) -> Path:
 def preset_names() -> list[str]:
     """Names of the files in `configs/`."""
     return sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
+
+
+def game_names() -> list[str]:
+    """Names of those in `configs/` that describe a game."""
+    return [name for name in preset_names() if "task" in read_yaml(CONFIGS / f"{name}.yaml")]
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -11,12 +11,14 @@ import pytest
 from worldmodels.collect import collect_rollouts
 from worldmodels.config import MeasureConfig
 from worldmodels.data import labels
+from worldmodels.data.exchange import import_rollouts
 from worldmodels.data.labels import Labels, Recorded, ReplayEpisode, label_rollouts, labelled_episodes
 from worldmodels.data.rollouts import EPISODES, Rollouts
 from worldmodels.envs.labelled import labelled_game
 from worldmodels.errors import UserError
+from worldmodels.files import read_json, write_json
 from worldmodels.options import load_config
-from worldmodels.runs import Run
+from worldmodels.runs import Run, Stage
 
 STEPS = 40
 
@@ -103,6 +105,58 @@ def test_an_episode_that_comes_out_otherwise_is_refused(run: Run) -> None:
     with pytest.raises(UserError, match=r"the frame of step \d+ differs"):
         replay(episode._replace(seed=episode.seed + 1))
     replay.close()
+
+
+def imported(run: Run, folder: Path, nudge: float) -> Run:
+    """A run that has imported the episodes of another one, with rewards that may be a little off."""
+    rollouts = Rollouts(run.rollouts.folder / EPISODES)
+    (folder / "npz").mkdir(parents=True)
+    for number in range(len(rollouts)):
+        episode = Recorded.of(rollouts, number)
+        np.savez(
+            folder / "npz" / f"{number}.npz",
+            frames=episode.frames,
+            actions=episode.steps["action"],
+            rewards=episode.steps["reward"] + np.float32(nudge),
+            terminated=episode.steps["terminated"],
+            seed=episode.seed,
+        )
+    made = Run(folder / "run", run.config)
+    import_rollouts(made, npz=folder / "npz")
+    return made
+
+
+def test_imported_episodes_that_come_out_the_same_have_labels(run: Run, found: Labels, tmp_path: Path) -> None:
+    labels = label_rollouts(imported(run, tmp_path, nudge=0.0))
+    assert labels is not None
+    assert np.array_equal(labels.numbers, found.numbers, equal_nan=True)
+
+
+def test_imported_episodes_that_come_out_otherwise_have_no_labels(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = imported(run, tmp_path, nudge=1e-3)
+    assert label_rollouts(made) is None
+    said = capsys.readouterr().err
+    assert "Episode 0 of the rollouts comes out otherwise" in said
+    assert "the reward of step 0 differs, so the game's state is not known, and these rollouts have no labels." in said
+    assert not made.labels.started
+    collect = dataclasses.replace(run.config.collect, episodes=1, onto=str(made.folder))
+    more = Run(tmp_path / "more", dataclasses.replace(run.config, collect=collect))
+    collect_rollouts(more)
+    assert label_rollouts(more) is None
+
+
+def test_collected_episodes_that_come_out_otherwise_are_refused(run: Run, tmp_path: Path) -> None:
+    made = imported(run, tmp_path, nudge=1e-3)
+    path = made.rollouts.folder / Stage.RECORD
+    record = read_json(path)
+    del record["options"]["import"]
+    write_json(path, record)
+    summary, files = (read_json(made.rollouts.folder / "done.json")[name] for name in ("summary", "files"))
+    made.rollouts.finish(summary, list(files))
+    with pytest.raises(UserError, match=r"is not known: collect new rollouts on this machine\.$"):
+        label_rollouts(made)
 
 
 def test_a_game_that_tells_nothing_has_no_labels(tiny_run: Run) -> None:

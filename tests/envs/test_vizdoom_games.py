@@ -16,6 +16,7 @@ import pytest
 from worldmodels.config import TaskConfig
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
+from worldmodels.janitor import PLACE
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /dev/shm")
 DEFEND = TaskConfig(env="VizdoomDefendCenter-v1", image_key="screen", frame_skip=4)
@@ -164,7 +165,7 @@ def test_a_folder_left_by_a_process_killed_while_its_engine_started_is_swept(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (tmp_path / f"worldmodels-doom-{ended.pid}-x").mkdir()
+    (tmp_path / f"worldmodels-doom-{ended.pid}-{PLACE}-0").mkdir()
     game = make_game(DEFEND)
     game.reset(seed=1)
     assert list(tmp_path.iterdir()) == []

@@ -122,6 +122,7 @@ def test_a_game_without_labels_is_measured_without_them(tiny_run: Run, tmp_path:
     found = measure_vision(run)
     assert found["probes"] == {}
     assert found["objects"] is None
+    assert "The game tells no state, or not that of these episodes, so nothing is probed." in found["notes"]
     assert set(found["prediction"]["ahead"]) == {"1", "5"}  # episodes last for 9 steps at most
     assert all(isinstance(value, float) for _, value in flat(found))
 

@@ -21,7 +21,7 @@ from worldmodels.envs.labelled import labelled_game
 from worldmodels.envs.state import Label
 from worldmodels.errors import UserError
 from worldmodels.files import atomic
-from worldmodels.metrics import progress_bar
+from worldmodels.metrics import progress_bar, say
 from worldmodels.pulse import beat
 from worldmodels.runs import Run
 from worldmodels.workers import Pool
@@ -113,6 +113,10 @@ class Recorded(NamedTuple):
         return f"episode {self.number} with seed {self.seed}"
 
 
+class ComesOutOtherwise(UserError):
+    """An episode is not what it was when it was recorded."""
+
+
 class ReplayEpisode:
     """A worker's job: plays a recorded episode again and reads the game's state at every step."""
 
@@ -120,7 +124,7 @@ class ReplayEpisode:
         self.game, self.reader = labelled_game(task)
 
     def __call__(self, episode: Recorded) -> EpisodeLabels:
-        """The labels of an episode; UserError if it comes out otherwise than it was recorded."""
+        """The labels of an episode; ComesOutOtherwise if it does."""
         assert self.reader is not None
         number, recorded = episode.number, episode.steps
         numbers, objects = [], []
@@ -143,17 +147,28 @@ class ReplayEpisode:
 
 def _check(same: bool, number: int, step: int, what: str) -> None:
     if not same:
-        raise UserError(
+        raise ComesOutOtherwise(
             f"Episode {number} of the rollouts comes out otherwise when it is played again: the {what} of step {step} "
-            "differs, so the game's state is not known: collect new rollouts on this machine."
+            "differs, so the game's state is not known"
         )
 
 
 def label_rollouts(run: Run) -> Labels | None:
     """Labels of some of the run's training and validation episodes, found once; None if the game tells none.
 
-    Raises UserError if an episode comes out otherwise than it was recorded.
+    If an episode comes out otherwise than it was recorded, UserError is raised, unless the rollouts, or the first of
+    them, were taken over from elsewhere: they cannot be collected anew, and a sentence says that they have no labels.
     """
+    try:
+        return _found_labels(run)
+    except ComesOutOtherwise as error:
+        if run.rollouts.options().keys().isdisjoint(("import", "onto")):
+            raise UserError(f"{error}: collect new rollouts on this machine.") from error
+        say(f"{error}, and these rollouts have no labels.")
+        return None
+
+
+def _found_labels(run: Run) -> Labels | None:
     rollouts = rollouts_of(run)
     chosen = labelled_episodes(len(rollouts), run.config.vision.validation_fraction, run.config.measure.label_episodes)
     if (rollouts.seeds()[chosen] < 0).any():

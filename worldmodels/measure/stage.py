@@ -43,7 +43,7 @@ def measure_vision(run: Run) -> Found:
     What was measured before, of the same V and M and with the same options, is not measured again.
 
     Raises:
-        UserError: V is not finished, or the rollouts cannot be played again for labels.
+        UserError: V is not finished, or rollouts that were collected come out otherwise when they are played again.
     """
     vision = trained_vision(run)
     made_from: Found = {
@@ -148,7 +148,8 @@ class _Measuring:
     def _probes(self, mu: NDArray[np.float32] | None) -> dict[str, float | None]:
         """R^2 of each of the game's labels on held-out episodes."""
         if self.labels is None or mu is None:
-            self.notes += ["The game tells no state, so nothing is probed."] if mu is not None else []
+            if mu is not None:
+                self.notes.append("The game tells no state, or not that of these episodes, so nothing is probed.")
             return {}
         rows = self._drawn("probes", self._labelled(self.training), PROBE_FRAMES * self.options.frames)
         z = self._means(self.rollouts.frames(rows))
