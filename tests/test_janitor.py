@@ -22,9 +22,12 @@ time.sleep(1000)
 """
 
 
-def test_of_a_killed_process_nothing_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["folder", "link"])
+def test_of_a_killed_process_nothing_is_left(way: str, tmp_path: Path) -> None:
     memory = shared_memory()
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    environment = os.environ | {"TMPDIR": str(tmp_path / way)}
     with subprocess.Popen([sys.executable, "-c", MASTER], stdout=subprocess.PIPE, text=True, env=environment) as master:
         assert master.stdout is not None
         servant, folder = master.stdout.readline().split()
@@ -36,7 +39,7 @@ def test_of_a_killed_process_nothing_is_left(tmp_path: Path) -> None:
             master.kill()
             master.wait()
             seconds_until_clean([master.pid, int(servant)], memory)
-            assert not list(tmp_path.iterdir())
+            assert not list((tmp_path / "folder").iterdir())
             assert reader.poll() is None
         finally:
             reader.kill()

@@ -170,6 +170,14 @@ def test_what_a_killed_process_left_half_written_is_swept_away(stage: Stage) -> 
         assert not list(stage.folder.glob(".*.tmp*"))
 
 
+def test_what_a_kill_left_beside_a_runs_options_goes_and_the_users_own_files_stay(tmp_path: Path) -> None:
+    for name in (".config.yaml.123.tmp.yaml", ".mine.tmp", ".agent.123.tmp/config.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    Run(tmp_path, Config()).record()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".agent.123.tmp", ".mine.tmp", "config.yaml"]
+
+
 def test_a_reopened_stage_is_unfinished(stage: Stage) -> None:
     finish(stage, {})
     stage.reopen()

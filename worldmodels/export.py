@@ -12,6 +12,7 @@ from worldmodels.errors import UserError
 from worldmodels.metrics import say
 from worldmodels.render.card import CARD, model_card
 from worldmodels.runs import Run
+from worldmodels.temporary import owner, sweep
 
 
 def export_agent(run: Run, name: str, to: Path, half: bool = True, note: str = "") -> None:
@@ -26,7 +27,8 @@ def export_agent(run: Run, name: str, to: Path, half: bool = True, note: str = "
     agent = agent_of_run(run, name)
     if to.exists():
         raise UserError(f"{to} exists: give a folder that does not, with --to.")
-    unfinished = to.with_name(f".{to.name}.{os.getpid()}.tmp")
+    sweep(to.parent, f".{to.name}.")  # what was killed while it wrote
+    unfinished = to.with_name(f".{to.name}.{owner()}.tmp")
     try:
         agent.save(unfinished, torch.float16 if half else torch.float32)
         (unfinished / CARD).write_text(model_card(run, name, str(to), note), encoding="utf-8")

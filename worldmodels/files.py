@@ -43,8 +43,9 @@ def _sync_folder(folder: Path) -> None:
 
 def clear_unfinished(folder: Path) -> None:
     """Remove what a kill left half-written in a folder; nobody else may be writing there."""
-    for stale in folder.glob(".*.tmp*"):
-        stale.unlink()
+    for stale in folder.glob(".*.[0-9]*.tmp*"):
+        if stale.is_file():
+            stale.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

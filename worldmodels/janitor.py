@@ -3,7 +3,7 @@
 The janitor is this file, run by a Python that imports nothing else: a small process in a session of its own, started by
 the first `temporary_folder` of a process and gone a moment after it. What belonged to the process is found by name:
 
-- its temporary folders (`worldmodels-KIND-PID-...`), and every process that writes to a file in one of them: the
+- its temporary folders (`worldmodels-KIND-PID-PLACE-...`), and every process that writes to a file in one of them: the
   servers and workers of a private Ray, which log there, and of which some outlive the others' end;
 - names in /dev/shm of VizDoom engines that no process has mapped any more: an engine that is killed in the 0.2 s in
   which it starts leaves them.
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,19 @@ SETTLED = 2.0
 PATIENCE = 20.0
 """Seconds within which killed processes end."""
 _watched: set[tuple[int, str]] = set()
+
+
+def _place() -> str:
+    """Six characters that name the host and, within it, the container: where a process's number means something."""
+    try:
+        container = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        container = 0
+    return f"{zlib.crc32(f'{os.uname().nodename} {container}'.encode()):08x}"[-6:]
+
+
+PLACE = _place()
+"""Stands in the names of temporary folders, which several hosts or containers may share."""
 
 
 def watch_this_process() -> None:
@@ -46,7 +60,7 @@ def watch_this_process() -> None:
 
 def clear_up_after(pid: int, folder: Path) -> None:
     """Kill what lives in the temporary folders (in `folder`) of a process, if it still does, and remove them."""
-    remains = list(folder.glob(f"{PREFIX}*-{pid}-*"))
+    remains = list(folder.resolve().glob(f"{PREFIX}*-{pid}-{PLACE}-*"))  # resolved, as the kernel's names of files are
     deadline = time.monotonic() + PATIENCE
     while remains and (tenants := list(_tenants(remains))) and time.monotonic() < deadline:
         for tenant in tenants:

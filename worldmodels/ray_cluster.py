@@ -12,6 +12,7 @@ from typing import Any
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
 from worldmodels.janitor import clear_up_after
+from worldmodels.ray_token import make_token, show_token
 from worldmodels.stopping import keeps_handler
 from worldmodels.temporary import temporary_folder
 
@@ -25,7 +26,7 @@ def start_ray(compute: ComputeConfig) -> Any:
     package is sent along: its nodes need Ray and the libraries, but neither this code nor the run's folder.
 
     Raises:
-        UserError: nothing answers at the address, or what answers cannot be joined.
+        UserError: nothing answers at the address, or what answers cannot be joined, e.g. for want of its token.
     """
     import ray
 
@@ -42,6 +43,7 @@ def start_ray(compute: ComputeConfig) -> Any:
 
 def _start_private(ray: Any, compute: ComputeConfig, common: dict[str, Any]) -> None:
     folder = temporary_folder("ray")
+    make_token()
     atexit.unregister(_end)
     atexit.register(_end)
     ray.init(
@@ -64,7 +66,8 @@ def _end() -> None:
 def _join(ray: Any, address: str, common: dict[str, Any]) -> None:
     package = str(Path(__file__).parent)
     try:
-        _knock(address)
+        if place := _knock(address):
+            show_token(place)
         ray.init(address, runtime_env={"py_modules": [package]}, **common)
     except OSError as error:
         raise UserError(
@@ -75,7 +78,10 @@ def _join(ray: Any, address: str, common: dict[str, Any]) -> None:
         raise UserError(f"The Ray cluster at compute.ray_address {address} cannot be joined: {error}") from error
 
 
-def _knock(address: str) -> None:
-    """Raise OSError if nothing listens at HOST:PORT, which Ray itself would take minutes to find out."""
-    if found := re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address):
-        socket.create_connection((found[1], int(found[2])), timeout=10).close()
+def _knock(address: str) -> str | None:
+    """HOST:PORT of an address that has them; OSError if nothing listens there, which Ray takes minutes to find out."""
+    found = re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address)
+    if found is None:
+        return None
+    socket.create_connection((found[1], int(found[2])), timeout=10).close()
+    return f"{found[1]}:{found[2]}"

@@ -20,6 +20,7 @@ from worldmodels.errors import UserError
 from worldmodels.files import clear_unfinished, file_digest, read_json, read_text, write_json, write_text
 from worldmodels.options import MAX_BYTES, Section, completed, identity, load_config, to_dict, typed, write_yaml
 from worldmodels.records import SCHEMA, check_schema, fingerprint_of, first_difference, versions
+from worldmodels.shared import shared_folder
 
 CLOCK = "clock.json"
 
@@ -301,7 +302,8 @@ class Run:
         """
         path = self.folder / "config.yaml"
         before = read_text(path, MAX_BYTES) if path.exists() else None
-        write_text(path, write_yaml(self.config))
+        with shared_folder(self.folder):
+            write_text(path, write_yaml(self.config))
         return path.unlink if before is None else partial(write_text, path, before)
 
 

@@ -78,6 +78,8 @@ def run(tiny_car_run: Run, tmp_path: Path) -> Run:
 
 
 def test_a_runs_latents_are_edited(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (run.folder / "edits").mkdir()
+    (run.folder / "edits" / ".dream-speed.mp4.123.tmp.mp4").touch()  # left by a kill
     edit_latents(run, ("speed", "heading"))
     names = {path.name for path in (run.folder / "edits").iterdir()}
     assert names == {"edits.json", "speed.png", "dream-speed.mp4", "heading.png", "dream-heading.mp4"}

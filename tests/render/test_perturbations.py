@@ -34,5 +34,7 @@ def test_without_names_all_that_the_game_knows_are_drawn(tmp_path: Path) -> None
 def test_a_missing_folder_and_an_unknown_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no folder .*nowhere"):
         render_perturbations(Run(tmp_path / "run", Config()), tmp_path / "nowhere" / "picture.png")
+    with pytest.raises(UserError, match="is a folder, not a name for the picture"):
+        render_perturbations(Run(tmp_path / "run", Config()), tmp_path)
     with pytest.raises(UserError, match="did you mean `blob`"):
         drawn(tmp_path, "blub")

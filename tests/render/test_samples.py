@@ -38,7 +38,9 @@ def drawn(run: Run) -> set[str]:
     return {path.name for path in (run.folder / "samples").iterdir()}
 
 
-def test_all_pictures(run: Run) -> None:
+def test_all_pictures_and_nothing_that_a_kill_left(run: Run) -> None:
+    (run.folder / "samples").mkdir()
+    (run.folder / "samples" / ".interpolation.mp4.123.tmp.mp4").touch()
     assert drawn(run) == PICTURES
 
 

@@ -52,6 +52,17 @@ def test_checkpoint_is_filmed_under_its_own_name(agent, tmp_path):
 
 
 @pytest.mark.parametrize("stage", [render_real, render_dream])
+def test_what_a_killed_filming_left_is_removed(stage, agent, tmp_path):
+    agent.save(tmp_path / "champion")
+    run = Run(tmp_path / "run", Config(task=agent.task, render=OPTIONS, compute=COMPUTE))
+    half = run.folder / "videos" / ".real-champion.mp4.123.tmp.mp4"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    stage(run, "real", checkpoint=tmp_path / "champion")
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("stage", [render_real, render_dream])
 def test_unfinished_controller_is_refused(stage, tmp_path):
     with pytest.raises(UserError, match="controller real is missing"):
         stage(Run(tmp_path, Config()), "real")

@@ -24,6 +24,7 @@ from worldmodels.render.edits import ALONE, SIGNS, EditedMoment, dream_pictures,
 from worldmodels.render.video import write_video
 from worldmodels.runs import Run
 from worldmodels.seeds import stream
+from worldmodels.shared import shared_folder
 from worldmodels.vision.base import VisionModel
 from worldmodels.vision.train import split_of, trained_vision
 
@@ -59,17 +60,16 @@ def edit_latents(
         raise UserError(f"{run.config.task.name} tells nothing of its state, so there are no attributes to be found.")
     if unknown := [wanted for wanted in attributes if wanted not in labels.names]:
         raise UserError(f"The game has no attribute {unknown[0]}: it has {', '.join(labels.names)}.")
-    folder = run.folder / EDITS
-    folder.mkdir(exist_ok=True)
     table = _table(alpha, push)
     found = {}
-    for attribute in _find(run, vision, labels, attributes):
-        told = _show(run, folder, vision, attribute, labels, alpha)
-        if agent is not None:
-            told |= _dream(run, folder, agent, attribute, push)
-        found[attribute.label.name] = told
-        table.add_row(attribute.label.name, *_cells(told, attribute))
-    write_json(folder / "edits.json", {"alpha": alpha, "push": push, "attributes": found})
+    with shared_folder(run.folder / EDITS) as folder:
+        for attribute in _find(run, vision, labels, attributes):
+            told = _show(run, folder, vision, attribute, labels, alpha)
+            if agent is not None:
+                told |= _dream(run, folder, agent, attribute, push)
+            found[attribute.label.name] = told
+            table.add_row(attribute.label.name, *_cells(told, attribute))
+        write_json(folder / "edits.json", {"alpha": alpha, "push": push, "attributes": found})
     Console(width=110 if not Console().is_terminal else None).print(table)
     if agent is None:
         say("No dream was edited: this run has no M yet.")

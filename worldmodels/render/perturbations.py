@@ -35,6 +35,8 @@ def render_perturbations(run: Run, to: Path) -> None:
     """
     if not to.parent.is_dir():
         raise UserError(f"There is no folder {to.parent} for the picture: give another name with --to.")
+    if to.is_dir():
+        raise UserError(f"{to} is a folder, not a name for the picture: give another one with --to.")
     named = [Perturbation.parse(text) for text in run.config.evaluate.perturbations]
     rows = [_row(run, None), *(_row(run, one) for one in named or _all_known(run))]
     write_png(to, column(rows))

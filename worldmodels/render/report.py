@@ -31,9 +31,11 @@ from worldmodels.render.stages import VIDEOS
 from worldmodels.render.summary import in_words, stage_rows
 from worldmodels.render.temperatures import temperature_figure
 from worldmodels.runs import Run
+from worldmodels.shared import shared_folder
 from worldmodels.vision.signs import signs
 from worldmodels.vision.train import STRIP
 
+REPORT = "report"
 PICTURE_BYTES = 5e6
 """What the report's own pictures take; the videos are copied."""
 KINDS = {
@@ -52,16 +54,15 @@ def write_report(run: Run) -> None:
     """
     if not run.folder.is_dir():
         raise UserError(f"There is no run {run.folder} to report on.")
-    folder = run.folder / "report"
     needed = folder_bytes(run.folder / VIDEOS) + PICTURE_BYTES
-    require_space(folder, needed, "The report", run.config.compute)
-    folder.mkdir(exist_ok=True)
+    require_space(run.folder / REPORT, needed, "The report", run.config.compute)
     title = f"World models: {run.config.task.name}"
-    shown = (_scores(run, folder), iteration_blocks(run), _videos(run, folder), _learning(run, folder))
-    blocks = [*_opening(run), *itertools.chain(*shown, calibration_blocks(run), _making(run))]
-    for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
-        write_text(folder / name, write(title, blocks))
-    say(f"Wrote {folder / 'index.html'}")
+    with shared_folder(run.folder / REPORT) as folder:
+        shown = (_scores(run, folder), iteration_blocks(run), _videos(run, folder), _learning(run, folder))
+        blocks = [*_opening(run), *itertools.chain(*shown, calibration_blocks(run), _making(run))]
+        for name, write in {"index.html": to_html, "report.md": to_markdown}.items():
+            write_text(folder / name, write(title, blocks))
+        say(f"Wrote {folder / 'index.html'}")
 
 
 def _opening(run: Run) -> Iterator[Block]:

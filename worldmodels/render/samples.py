@@ -22,6 +22,7 @@ from worldmodels.render.latent_space import (
 from worldmodels.render.video import write_video
 from worldmodels.runs import Run
 from worldmodels.seeds import stream, torch_seed
+from worldmodels.shared import shared_folder
 from worldmodels.vision.base import VisionModel
 from worldmodels.vision.train import split_of, trained_vision
 
@@ -43,8 +44,11 @@ def sample_vision(run: Run) -> None:
         UserError: V is not finished.
     """
     vision = trained_vision(run)
-    folder = run.folder / SAMPLES
-    folder.mkdir(exist_ok=True)
+    with shared_folder(run.folder / SAMPLES) as folder:
+        _draw(run, vision, folder)
+
+
+def _draw(run: Run, vision: VisionModel, folder: Path) -> None:
     scale = run.config.render.scale
     known = _known(run, vision)
     if known.encodes:

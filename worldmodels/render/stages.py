@@ -6,13 +6,13 @@ from pathlib import Path
 from worldmodels.agent import Agent, agent_of_run, load_agent
 from worldmodels.config import ComputeConfig, RenderConfig
 from worldmodels.disk import require_space
-from worldmodels.errors import UserError
 from worldmodels.metrics import say
 from worldmodels.render.dreams import dream_video
 from worldmodels.render.open_loop import episode_of, open_loop
 from worldmodels.render.real import real_video
 from worldmodels.render.uncertainty import uncertainty_figure
 from worldmodels.runs import Run
+from worldmodels.shared import shared_folder
 
 VIDEOS = "videos"
 REAL_PANELS = 4
@@ -28,7 +28,8 @@ def render_real(run: Run, name: str, checkpoint: Path | None = None) -> None:
     """
     name, agent = _cast(run, name, checkpoint)
     require_space(run.folder / VIDEOS, _bytes(agent, run.config.render, REAL_PANELS), "The video", run.config.compute)
-    film_real(agent, videos_of(run), name, run.config.render, run.config.compute, run.config.evaluate.stock)
+    with shared_folder(run.folder / VIDEOS) as folder:
+        film_real(agent, folder, name, run.config.render, run.config.compute, run.config.evaluate.stock)
 
 
 def render_dream(run: Run, name: str, checkpoint: Path | None = None) -> None:
@@ -41,7 +42,8 @@ def render_dream(run: Run, name: str, checkpoint: Path | None = None) -> None:
     options = run.config.render
     panels = options.dreams + ACROSS * len(options.temperatures) + REAL_PANELS
     require_space(run.folder / VIDEOS, _bytes(agent, options, panels), "The videos", run.config.compute)
-    film_dreams(agent, videos_of(run), name, run.config.render, run.config.compute, run.config.evaluate.stock)
+    with shared_folder(run.folder / VIDEOS) as folder:
+        film_dreams(agent, folder, name, run.config.render, run.config.compute, run.config.evaluate.stock)
 
 
 def _bytes(agent: Agent, options: RenderConfig, panels: int) -> float:
@@ -88,13 +90,3 @@ ACROSS = 4
 def title_of(agent: Agent, name: str) -> str:
     """Who is shown."""
     return f"{agent.task.name}, agent {name}"
-
-
-def videos_of(run: Run) -> Path:
-    """The folder of a run's videos, made if it is new."""
-    folder = run.folder / VIDEOS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    return folder
