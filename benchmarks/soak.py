@@ -3,7 +3,7 @@
 Runs, again and again until the time is up, collection and a controller's evolution of a small run, in this process and
 its Ray workers, and writes down every few seconds what each process holds for itself (pages that no other shares, so
 that others which come and go change nothing). Ends with a picture and with the growth of each kind of process, fitted
-after the first quarter, in which caches fill.
+to its peaks after the first quarter, in which caches fill.
 
     python benchmarks/soak.py --minutes 120 --to soak [--config car_racing] [--workers 2]
 """
@@ -42,6 +42,8 @@ SMALL = {
 }
 EPISODES, GENERATIONS = 40, 5
 """So many more of each in every round."""
+PARTS = 24
+"""Of the time: memory is compared by the peak of each."""
 
 
 class Watch:
@@ -125,9 +127,16 @@ def read_samples(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def growth(seconds: np.ndarray, megabytes: np.ndarray) -> float | None:
-    """Megabytes an hour, by least squares, after the first quarter; None if there are too few samples."""
+    """Megabytes an hour by which the peaks grow, after the first quarter; None if there are too few.
+
+    Peaks, one in each part of the time, since processes come and go and are small when they are new.
+    """
     late = (seconds > seconds[-1] / 4) & np.isfinite(megabytes)
-    return float(3600 * np.polyfit(seconds[late], megabytes[late], 1)[0]) if late.sum() > 2 else None
+    if late.sum() <= 2:
+        return None
+    part = (PARTS * seconds[late] / seconds[-1]).astype(int)
+    peaks = np.array([megabytes[late][part == one].argmax() + (part < one).sum() for one in np.unique(part)])
+    return float(3600 * np.polyfit(seconds[late][peaks], megabytes[late][peaks], 1)[0]) if len(peaks) > 2 else None
 
 
 def report(folder: Path, finished: int) -> None:
@@ -142,7 +151,7 @@ def report(folder: Path, finished: int) -> None:
         print(f"{kind:28} at most {found[kind]['peak_megabytes']:7.0f} MB", end="")
         print("" if rate is None else f"   {rate:+8.1f} MB an hour after the first quarter")
     axes.set(xlabel="minutes", ylabel="megabytes a process", ylim=(0, None))
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(folder / "memory.png", dpi=120, bbox_inches="tight")
     minutes = float(seconds[-1] / 60)
     (folder / "soak.json").write_text(json.dumps({"minutes": minutes, "rounds": finished, "kinds": found}, indent=1))
