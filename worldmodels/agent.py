@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from worldmodels.config import ComputeConfig, ControllerConfig, DreamStart, MemoryConfig, TaskConfig, VisionConfig
 from worldmodels.controller.linear import LinearController
+from worldmodels.data.rollouts import squash_of
 from worldmodels.dream import DreamRollouts, DreamVectorEnv, Guards
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
@@ -246,7 +247,7 @@ def blank_agent(run: Run, config: ControllerConfig, seed: int | None = None) -> 
         torch.manual_seed(torch_seed(run.config.seed if seed is None else seed, "memory/untrained"))
         memory = MDNRNN(memory.config, memory.latent_dim, memory.action_dim, memory.levels).eval()
         starts = Starts(*(tensor[:0] for tensor in starts))
-    squash = typed(Squash, run.rollouts.summary()["squash"], str(run.rollouts.folder))
+    squash = squash_of(run.rollouts)
     blank = Agent(run.config.task, squash, vision, memory, starts, config, np.zeros(0, np.float32))
     return dataclasses.replace(blank, parameters=np.zeros(blank.form.parameters, np.float32))
 

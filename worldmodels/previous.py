@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from worldmodels.data.rollouts import squash_of
+from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 from worldmodels.kept import KeptRun, is_checkpoint
 from worldmodels.options import load_config
@@ -32,6 +34,13 @@ def recorded_run(folder: Path) -> Run | None:
     """The run in a folder, with the options that it was last used with; None if there is none."""
     options = stored_options(folder)
     return Run(folder, load_config([], options)) if options else None
+
+
+def previous_squash(before: Run) -> Squash | None:
+    """How outputs of the previous run's C became actions; None if its rollouts, which told it, are gone."""
+    if isinstance(before, KeptRun):
+        return before.memory.section(Squash, "squash")
+    return None if before.rollouts.done is None else squash_of(before.rollouts)
 
 
 def begun_from(run: Run, pick: Callable[[Run], Stage]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from worldmodels.data.rollouts import (
     FLUSH_ROWS,
     Rollouts,
     append_episodes,
+    squash_of,
     summarise,
 )
 from worldmodels.disk import require_space
@@ -28,7 +29,7 @@ from worldmodels.envs.actions import Squash
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
 from worldmodels.exploration.policies import hold_bounds, policy_maker
-from worldmodels.options import identity, typed
+from worldmodels.options import identity
 from worldmodels.runs import Run, Stage
 from worldmodels.runtime import one_thread
 from worldmodels.seeds import TRAINING, stream
@@ -129,7 +130,7 @@ def _check(config: Config, squash: Squash, agent: Agent | None, before: Stage | 
     summary = before.summary()
     # refused before they are copied: those of another version, and those that are not what was collected
     Rollouts(before.folder / EPISODES, summary.get("digest"))
-    if typed(Squash, summary["squash"], str(before.folder)) != squash:
+    if squash_of(before) != squash:
         raise UserError(f"The rollouts of {before.folder} have other actions than {config.task.name} takes.")
 
 

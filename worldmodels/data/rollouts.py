@@ -22,7 +22,8 @@ from worldmodels.data.planes import FrameDecompressor
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
-from worldmodels.runs import Run
+from worldmodels.options import typed
+from worldmodels.runs import Run, Stage
 
 # Lance warns at every fork; the only ones here are of programs that Ray starts, which never touch Lance.
 warnings.filterwarnings("ignore", "lance is not fork-safe", UserWarning)
@@ -270,3 +271,8 @@ def summarise(rollouts: Rollouts, squash: Squash) -> dict[str, object]:
         "squash": dataclasses.asdict(squash),
         "digest": rollouts.digest(),
     }
+
+
+def squash_of(stage: Stage) -> Squash:
+    """How outputs of C become actions of the game that a finished stage of rollouts was played in."""
+    return typed(Squash, stage.summary()["squash"], str(stage.folder))

@@ -5,11 +5,9 @@ from numpy.typing import NDArray
 
 from worldmodels.agent import Agent, load_parameters
 from worldmodels.config import ControllerConfig
-from worldmodels.envs.actions import Squash
-from worldmodels.kept import CONTROLLER, KeptRun
+from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import say
-from worldmodels.options import typed
-from worldmodels.previous import previous_run
+from worldmodels.previous import previous_run, previous_squash
 from worldmodels.runs import Run, Stage
 
 
@@ -26,7 +24,7 @@ def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:
         stage.summary()
         parameters = load_parameters(stage.folder / CONTROLLER)
         fits = len(parameters) == agent.form.parameters
-        if fits and _sees_the_same(run, stage, agent.config) and _squash(before, stage) in (None, agent.squash):
+        if fits and _sees_the_same(run, stage, agent.config) and previous_squash(before) in (None, agent.squash):
             return parameters
     say(f"C {name} begins at zero: {before.folder} has no controller {name} that sees and does the same.")
     return None
@@ -41,12 +39,3 @@ def _sees_the_same(run: Run, stage: Stage, config: ControllerConfig) -> bool:
     if (kept.inputs, kept.bias, kept.memory) != (config.inputs, config.bias, config.memory):
         return False
     return kept.memory == "trained" or stage.options().get("seed") == run.config.seed
-
-
-def _squash(before: Run, stage: Stage) -> Squash | None:
-    """What the previous controller's outputs mean; None if its run's rollouts, which told it, are gone."""
-    if isinstance(before, KeptRun):
-        return stage.section(Squash, "squash")
-    if before.rollouts.done is None:
-        return None
-    return typed(Squash, before.rollouts.summary()["squash"], str(before.rollouts.folder))

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from worldmodels.config import MemoryConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
-from worldmodels.data.rollouts import spread
+from worldmodels.data.rollouts import spread, squash_of
 from worldmodels.disk import require_space, training_bytes
-from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 from worldmodels.memory.baselines import baseline_nll, verdict
 from worldmodels.memory.heads import GaussianHead
@@ -25,8 +24,8 @@ from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_
 from worldmodels.memory.signs import collapse_sentence, dead_dimensions, dead_sentence
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
 from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar
-from worldmodels.options import identity, typed
-from worldmodels.previous import begun_from, check_alike, previous_run
+from worldmodels.options import identity
+from worldmodels.previous import begun_from, check_alike, previous_run, previous_squash
 from worldmodels.records import first_difference
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
@@ -213,13 +212,8 @@ class _Training:
 
 def _check_actions(before: Run, run: Run) -> None:
     """Raise UserError if actions meant something else to the M of `before`, whose rollouts may be gone."""
-    rollouts = before.rollouts.done
-    recorded = before.memory.options() if rollouts is None else rollouts["summary"]  # a checkpoint's say it as well
-    if "squash" not in recorded:
-        return
-    found = (recorded["squash"], before), (run.rollouts.summary()["squash"], run)
-    old, new = (dataclasses.asdict(typed(Squash, squash, str(whose.folder))) for squash, whose in found)
-    if difference := first_difference(old, new):
+    old, new = previous_squash(before), squash_of(run.rollouts)
+    if old and (difference := first_difference(dataclasses.asdict(old), dataclasses.asdict(new))):
         key, kept, asked = difference
         raise UserError(
             f"{before.folder} has actions of {key} = {kept}, and those of {run.folder} have {asked}: "

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from worldmodels.data.exchange.minari import data_set_path, library
 from worldmodels.data.exchange.recording import NO_SEED
-from worldmodels.data.rollouts import Rollouts, rollouts_of
+from worldmodels.data.rollouts import Rollouts, rollouts_of, squash_of
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
 from worldmodels.metrics import progress_bar, say
-from worldmodels.options import typed
 from worldmodels.runs import Run
 
 Format = Literal["hdf5", "parquet", "arrow"]
@@ -38,7 +37,7 @@ def export_rollouts(run: Run, dataset: str, format: Format = "hdf5") -> None:
         UserError: Minari is not installed, the run has no rollouts, or there is such a data set already.
     """
     stage = run.rollouts
-    squash = typed(Squash, stage.summary()["squash"], str(stage.folder))
+    squash = squash_of(stage)
     rollouts = rollouts_of(run)
     path = data_set_path(dataset)
     if path.exists():
