@@ -42,8 +42,9 @@ from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.options import load_config, typed
 from worldmodels.render.summary import duration
-from worldmodels.runs import Run, Stage, stored_options
+from worldmodels.runs import Run, stored_options
 from worldmodels.seeds import VALIDATION, torch_seed
+from worldmodels.stage import Stage
 
 UNSEEN = VALIDATION[len(VALIDATION) // 2 :]
 """Validation seeds that are played here only; evolution plays the first ones."""

@@ -37,7 +37,8 @@ from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.metrics import say
 from worldmodels.options import validate
 from worldmodels.play import Outcomes
-from worldmodels.runs import Run, Stage, stored_options
+from worldmodels.runs import Run, stored_options
+from worldmodels.stage import Stage
 
 SIZES = {867: 4_000, 1_088: 60_000}
 """Parameters of the paper's CarRacing and TakeCover controllers, and steps a second at which they play on 2 cores."""

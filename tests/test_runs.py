@@ -11,7 +11,8 @@ from worldmodels.config import Config
 from worldmodels.errors import UserError
 from worldmodels.files import atomic, read_json, write_json
 from worldmodels.records import first_difference, versions
-from worldmodels.runs import Run, Stage, stored_options
+from worldmodels.runs import Run, stored_options
+from worldmodels.stage import Stage
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def test_a_second_process_is_refused_until_the_first_dies(stage: Stage) -> None:
     code = f"""
         import sys, time
         from pathlib import Path
-        from worldmodels.runs import Stage
+        from worldmodels.stage import Stage
         with Stage(Path({str(stage.folder)!r}), "V", "x").begin({{}}):
             print("in", flush=True)
             time.sleep(60)

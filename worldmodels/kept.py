@@ -6,7 +6,8 @@ from typing import Any
 from worldmodels.errors import UserError
 from worldmodels.files import file_digest, read_json
 from worldmodels.records import check_schema
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 
 OPTIONS, CONTROLLER = "config.json", "controller.safetensors"
 VISION, MEMORY, STARTS = "vision.safetensors", "memory.safetensors", "starts.safetensors"

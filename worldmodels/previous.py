@@ -9,7 +9,8 @@ from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 from worldmodels.kept import KeptRun, is_checkpoint
 from worldmodels.options import load_config
-from worldmodels.runs import Run, Stage, stored_options
+from worldmodels.runs import Run, stored_options
+from worldmodels.stage import Stage
 
 
 def previous_run(run: Run) -> Run | None:

@@ -18,7 +18,8 @@ from worldmodels.envs.labelled import labelled_game
 from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json
 from worldmodels.options import load_config
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 
 STEPS = 40
 

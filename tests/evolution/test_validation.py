@@ -13,8 +13,9 @@ from worldmodels.evolution.history import Generation, read_history
 from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import read_metrics
 from worldmodels.play import Cuts, Outcomes
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
 from worldmodels.seeds import VALIDATION, validation_seeds
+from worldmodels.stage import Stage
 
 FEW, MANY = 3, 8
 """Validation episodes; the later ones are longer and pay more, so that scores of both cannot be compared."""

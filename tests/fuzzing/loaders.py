@@ -31,7 +31,8 @@ from worldmodels.options import load_config, to_dict, typed, write_yaml
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
 from worldmodels.playground.protocol import understood
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 from worldmodels.tensors import optimizer_tensors, save_tensors
 from worldmodels.vision.train import train_vision, trained_vision
 

@@ -30,9 +30,10 @@ from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
 from worldmodels.exploration.policies import hold_bounds, policy_maker
 from worldmodels.options import identity
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
 from worldmodels.runtime import one_thread
 from worldmodels.seeds import TRAINING, stream
+from worldmodels.stage import Stage
 from worldmodels.workers import Pool
 
 GROUPS_EACH = 32

@@ -3,7 +3,7 @@
 import os
 
 from worldmodels.errors import UserError
-from worldmodels.runs import Stage
+from worldmodels.stage import Stage
 
 
 def share_stage(stage: Stage, source: Stage) -> None:

@@ -23,7 +23,8 @@ from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
 from worldmodels.options import typed
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 
 # Lance warns at every fork; the only ones here are of programs that Ray starts, which never touch Lance.
 warnings.filterwarnings("ignore", "lance is not fork-safe", UserWarning)

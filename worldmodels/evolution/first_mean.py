@@ -8,7 +8,8 @@ from worldmodels.config import ControllerConfig
 from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import say
 from worldmodels.previous import previous_run, previous_squash
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 
 
 def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:

@@ -7,7 +7,8 @@ from worldmodels.dream import Guards
 from worldmodels.errors import UserError
 from worldmodels.memory.starts import Starts
 from worldmodels.memory.train import trained_member
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 
 
 def asks_for_ensemble(config: ControllerConfig) -> bool:

@@ -24,8 +24,9 @@ from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
 from worldmodels.play import Cuts
 from worldmodels.previous import begun_from
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
 from worldmodels.seeds import torch_seed, training_seeds, validation_seeds
+from worldmodels.stage import Stage
 from worldmodels.tensors import save_tensors
 
 NUMBER_BYTES = 24

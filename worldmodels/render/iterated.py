@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from worldmodels.evaluate import read_scores
 from worldmodels.iterations import lineage
 from worldmodels.render.document import Block, Heading, Paragraph, Table
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 
 HEADINGS = ("iteration", "agent", "frames", "loss of V", "loss of M", "validation of C", "test score")
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from worldmodels.config import Config, ControllerConfig
-from worldmodels.runs import Run, Stage
+from worldmodels.runs import Run
+from worldmodels.stage import Stage
 
 NOT_BEGUN = "not begun"
 UNTOLD = {"latent_dim", "action_dim", "model", "squash"}
