@@ -76,6 +76,31 @@ def test_a_box_game_gets_the_vector_as_it_is() -> None:
     assert np.array_equal(played(CAR, [0.25, 0.5, 0.75]), np.float32([0.25, 0.5, 0.75]))
 
 
+@pytest.mark.parametrize(
+    ("space", "action", "taken"),
+    [
+        (Box(0, 10, (2,), np.int32), [2.6, 10], [3, 10]),
+        (Box(0, 255, (1,), np.uint8), [254.7], [255]),
+        (Box(-0.1, 0.1, (2,), np.float64), [0.1, -0.1], [0.1, -0.1]),  # in float32, they are beyond the bounds
+    ],
+)
+def test_a_box_game_gets_numbers_of_its_own_type(space: gym.Space, action: list[float], taken: list[float]) -> None:
+    assert np.array_equal(played(space, action), np.array(taken, space.dtype))
+
+
+def test_what_a_game_does_to_an_action_changes_no_record() -> None:
+    env, action = Recorder(CAR), np.array([0.25, 0.5, 0.75], np.float32)
+    VectorActions(env, squash_for(CAR)).step(action)
+    env.taken[0][:] = 0
+    assert action.tolist() == [0.25, 0.5, 0.75]
+
+
+def test_rounding_takes_no_action_beyond_its_bounds() -> None:
+    """From -2.3 to 1.37 in float32: low + 2 * half the width is 1.3700001."""
+    squash = squash_for(Box(-2.3, 1.37, (1,)))
+    assert squash.space.contains(squash(np.float32([[30]]))[0])
+
+
 def test_scores_that_are_no_numbers_choose_nothing() -> None:
     actions = squash_for(Discrete(3))(np.array([[0, np.nan, 1], [0, 2, 1]], np.float32))
     assert not np.isfinite(actions[0]).all()  # which whoever plays refuses
@@ -96,6 +121,7 @@ def test_an_action_that_is_not_finite_never_reaches_the_game(space: gym.Space, b
         Box(0, np.inf, (2,)),
         Box(-3.4e38, 3.4e38, (2,)),
         Box(-1, 1, (2, 2)),
+        Box(-1, 1, (0,)),
         Box(-1, 1, ()),
         Dict(a=CAR),
         Text(3),

@@ -131,6 +131,31 @@ def test_a_crop_beyond_a_rendered_picture_is_refused() -> None:
         game.reset()
 
 
+@pytest.mark.parametrize(
+    "shown", [None, "text", np.zeros((64, 64, 3)), np.zeros((64, 64, 3), int), np.zeros((64, 64, 4), np.uint8)]
+)
+def test_a_game_that_does_not_show_what_it_declares_is_refused(shown: object) -> None:
+    game = Picture(random_picture(64, 64, 3))
+    env = TaskFrames(game)
+    game.picture = shown
+    with pytest.raises(UserError, match=r"Picture shows .* no image"):
+        env.reset()
+
+
+def test_an_image_that_is_missing_from_its_dict_is_refused() -> None:
+    game = Picture(random_picture(64, 64, 3), key="screen")
+    env = TaskFrames(game, image_key="screen")
+    game.key = "elsewhere"
+    with pytest.raises(UserError, match=r"Picture shows NoneType"):
+        env.reset()
+
+
+def test_a_rendered_picture_of_the_right_size_is_left_alone() -> None:
+    picture = random_picture(64, 64, 3)
+    env = TaskFrames(Picture(picture, space=Box(-1, 1, (4,))), crop=(0, 32, 0, 64), render_pixels=True)
+    assert all(np.array_equal(frame, picture) for frame in both_frames(env))
+
+
 @pytest.mark.parametrize("shape", [(64, 64, 3), (80, 100, 3)])
 def test_a_game_that_cannot_defer_its_frames_shows_them(shape: tuple) -> None:
     env = TaskFrames(Picture(random_picture(*shape)))

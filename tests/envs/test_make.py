@@ -33,6 +33,21 @@ def test_skipped_frames_add_up_their_rewards_and_stop_at_the_end() -> None:
     assert [terminated for _, _, terminated, *_ in seen] == [False, False, True]
 
 
+def test_a_game_that_changes_its_actions_gets_each_repetition_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def halving(self: Counting, action: np.ndarray) -> tuple:
+        seen.append(float(action[0]))
+        action *= 0.5
+        return self._frame(), 0.0, False, False, {}
+
+    monkeypatch.setattr(Counting, "step", halving)
+    game = make_game(TaskConfig(env="counting:Counting-v0", frame_skip=3))
+    game.reset(seed=8)
+    game.step(np.ones(1, np.float32))
+    assert seen == [1, 1, 1]
+
+
 def test_scores_may_be_reported_in_another_game() -> None:
     task = TaskConfig(env="counting:Counting-v0", score_env="CartPole-v1", render_pixels=True)
     assert isinstance(make_game(task).unwrapped, Counting)

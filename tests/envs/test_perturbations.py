@@ -78,6 +78,17 @@ def test_a_dropped_frame_is_the_last_one_again() -> None:
     assert counts(DroppedFrames(Counting(), 1.0), LONG) == [0] * 10
 
 
+def test_a_frame_is_dropped_of_a_game_that_paints_over_the_last_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, paint = np.zeros((64, 64, 3), np.uint8), Counting._frame
+
+    def painted_over(self: Counting) -> np.ndarray:
+        screen[...] = paint(self)
+        return screen
+
+    monkeypatch.setattr(Counting, "_frame", painted_over)
+    assert counts(DroppedFrames(Counting(), 1.0), LONG) == [0] * 10
+
+
 def test_bars_cover_both_sides() -> None:
     frame = Bars(Counting(), 3 / 40).reset(seed=LONG)[0]
     plain = Counting().reset(seed=LONG)[0]

@@ -136,7 +136,18 @@ def test_an_action_that_is_none_is_refused(env: TakeCover, action: Any) -> None:
         env.step(np.array(action))
 
 
-@pytest.mark.parametrize("argument", [{"size": 32}, {"skill": 6}, {"time_limit": 0}, {"render_mode": "human"}])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"size": 32},
+        {"skill": 6},
+        {"skill": 4.0},
+        {"time_limit": 0},
+        {"time_limit": 30.5},
+        {"time_limit": 2**31},
+        {"render_mode": "human"},
+    ],
+)
 def test_an_unknown_argument_is_refused(argument: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(argument))):
         TakeCover(**argument)

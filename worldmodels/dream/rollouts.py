@@ -200,7 +200,7 @@ class Squashed:
         if not self._choices:
             tanh = raw.tanh()
             scaled = self._low + (tanh + 1) * (0.5 * (self._high - self._low))
-            return torch.where(self._clip, tanh.clamp(0, 1), scaled)
+            return torch.where(self._clip, tanh.clamp(0, 1), torch.minimum(scaled, self._high))
         scores = raw.split(self._choices, 1)
         chosen = torch.cat([torch.zeros_like(part).scatter_(1, part.argmax(1, True), 1) for part in scores], 1)
         return torch.where(raw.isnan(), raw, chosen)  # no choice: whoever plays has to be told

@@ -67,7 +67,8 @@ class Squash:
         squashed = np.tanh(raw.astype(np.float32))
         low, high = self.space.low, self.space.high
         scaled = low + (squashed + 1) * (np.float32(0.5) * (high - low))
-        return np.where(self.clip, squashed.clip(0, 1), scaled)
+        within = np.minimum(scaled, high)  # which rounding may have passed
+        return np.where(self.clip, squashed.clip(0, 1), within)
 
     def random(self, source: np.random.Generator) -> Actions:
         """A uniformly random action (A,): within its bounds, or a random choice."""
@@ -109,7 +110,7 @@ def squash_for(space: gym.Space, kinds: Sequence[str] = ()) -> Squash:
         UserError: the space is neither a bounded one-dimensional Box nor Discrete, MultiDiscrete or MultiBinary, or
             `kinds` does not fit it.
     """
-    if isinstance(space, gym.spaces.Box) and len(space.shape) == 1 and _is_bounded(space):
+    if isinstance(space, gym.spaces.Box) and len(space.shape) == 1 and 0 not in space.shape and _is_bounded(space):
         return _squash_for_box(space, kinds)
     choices = choices_of(space)
     if not choices:
@@ -153,7 +154,10 @@ def _squash_for_box(space: gym.spaces.Box, kinds: Sequence[str]) -> Squash:
 
 
 class VectorActions(gym.ActionWrapper):
-    """Lets a game be played with action vectors in the form of `Squash`; refuses vectors that are not finite."""
+    """Lets a game be played with action vectors in the form of `Squash`; refuses vectors that are not finite.
+
+    What the game gets is its own: it may be changed there, and what was recorded stays what it was.
+    """
 
     def __init__(self, env: gym.Env, squash: Squash) -> None:
         super().__init__(env)
@@ -166,9 +170,19 @@ class VectorActions(gym.ActionWrapper):
         if not all(map(math.isfinite, action.tolist())):  # a tenth of np.isfinite's time for a few numbers
             raise ValueError(f"The action {action} is not finite: the agent's outputs have gone wrong.")
         if not self.squash.choices:
-            return action
+            return self._in_the_games_numbers(action)
         picks = self.squash.picks(action[None])
         if isinstance(self._native, gym.spaces.Discrete):
             return picks.item() + int(self._native.start)
         start = getattr(self._native, "start", 0)
         return (picks.reshape(self._native.shape) + start).astype(self._native.dtype)
+
+    def _in_the_games_numbers(self, action: Actions) -> NDArray:
+        """The vector in the type of a Box game, rounded if that takes whole numbers."""
+        native = self._native
+        assert isinstance(native, gym.spaces.Box)
+        if native.dtype == np.float32:
+            return action.copy()
+        whole = np.rint(action) if native.dtype.kind in "iu" else action
+        # a bound that float32 does not hold has been rounded, perhaps to beyond itself
+        return np.clip(whole, native.low, native.high).astype(native.dtype)

@@ -18,7 +18,7 @@ Crop = tuple[int, int, int, int]
 
 
 def to_task_frame(image: Frame, crop: Crop | None = None) -> Frame:
-    """Crop an image (H, W, 3) or (H, W) to rows and columns `crop` and resize it to (64, 64, 3) by area averaging."""
+    """Crop an image (H, W), (H, W, 1) or (H, W, 3) to rows and columns `crop`; resize it to (64, 64, 3) by areas."""
     if crop is not None:
         top, bottom, left, right = crop
         image = image[top:bottom, left:right]
@@ -64,7 +64,7 @@ class TaskFrames(gym.Wrapper):
         super().__init__(env)
         self.crop, self.image_key, self.render_pixels = crop, image_key, render_pixels
         self.observation_space = gym.spaces.Box(0, 255, SHAPE, np.uint8)
-        self._ready_made = False
+        self._ready_made = self._deferred = False
         if crop is not None and not (crop[0] < crop[1] and crop[2] < crop[3]):
             raise UserError(f"task.crop {crop} keeps nothing: rows from, to and columns from, to have to ascend.")
         self._name = env.spec.id if env.spec else type(env).__name__
@@ -95,13 +95,15 @@ class TaskFrames(gym.Wrapper):
 
     def _frame(self, observation: object) -> Frame:
         image = self.env.render() if self.render_pixels else observation
-        if isinstance(image, dict):
-            image = image[self.image_key]
-        if self._ready_made:
+        if self._deferred:
             return image  # type: ignore[return-value]
+        if isinstance(image, dict):
+            image = image.get(self.image_key)
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or not is_image(image.shape):
             what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise UserError(f"{self._name} shows {what}, which is no image of uint8 (height, width, 1 or 3).")
+        if image.shape == SHAPE:
+            return image
         self._check_crop(image.shape)
         return to_task_frame(image, self.crop)
 
@@ -116,7 +118,7 @@ class TaskFrames(gym.Wrapper):
         game = self.env.unwrapped
         if not (self._ready_made and hasattr(game, "deferred")):
             return as_it_is
-        game.deferred = True
+        game.deferred = self._deferred = True
         return game.develop  # type: ignore[attr-defined]
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:

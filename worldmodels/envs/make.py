@@ -54,9 +54,9 @@ def make_game(task: TaskConfig, score: bool = False) -> gym.Env:
     except Exception as error:  # a game may raise anything about its keyword arguments
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"The game {name} cannot be made: {reason}") from error
+    env = VectorActions(env, squash_for(env.action_space, task.squash))
     if task.frame_skip > 1:
         env = FrameSkip(env, task.frame_skip)
-    env = VectorActions(env, squash_for(env.action_space, task.squash))
     env = TaskFrames(env, task.crop, task.image_key, task.render_pixels)
     return gym.wrappers.TimeLimit(env, task.max_steps)
 

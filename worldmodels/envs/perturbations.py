@@ -56,14 +56,15 @@ class DroppedFrames(_Disturbed):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:
         """The first frame is always shown."""
-        self._shown, info = super().reset(seed=seed, options=options)
+        frame, info = super().reset(seed=seed, options=options)
+        self._shown = frame.copy()  # a game may show the same array again and again
         return self._shown, info
 
     def step(self, action: NDArray[np.float32]) -> tuple[Frame, float, bool, bool, dict]:
         """A step, perhaps unseen."""
         frame, reward, terminated, truncated, info = self.env.step(action)
         if self.random.random() >= self.strength:
-            self._shown = frame
+            self._shown = frame.copy()
         return self._shown, float(reward), terminated, truncated, info
 
 

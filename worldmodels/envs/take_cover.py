@@ -20,6 +20,8 @@ from worldmodels.envs.doom_screen import SCREEN_SHAPE, TASK_ROWS, coloured, cove
 from worldmodels.envs.frames import SHAPE
 
 TICS_PER_SECOND = 35
+MOST_TICS = 2**31 - 1
+"""The engine takes no longer time limit."""
 STAY, LEFT, RIGHT = 0, 1, 2
 _BUTTONS = ([0, 0], [1, 0], [0, 1])  # MOVE_LEFT, MOVE_RIGHT of each move
 FIREBALL = "DoomImpBall"
@@ -83,8 +85,8 @@ class TakeCover(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         render_mode: str | None = None,
     ) -> None:
         _check("size", size, size in (64, None), "64 or None")
-        _check("skill", skill, skill in range(1, 6), "an integer from 1 to 5")
-        _check("time_limit", time_limit, time_limit >= 1, "at least 1 tic")
+        _check("skill", skill, _is_whole(skill, 1, 5), "an integer from 1 to 5")
+        _check("time_limit", time_limit, _is_whole(time_limit, 1, MOST_TICS), f"an integer from 1 to {MOST_TICS}")
         _check("recycle_after", recycle_after, recycle_after >= 1, "at least 1 episode")
         _check("render_mode", render_mode, render_mode in (None, "rgb_array"), "'rgb_array' or None")
         self.size, self.skill, self.time_limit = size, skill, time_limit
@@ -223,6 +225,10 @@ def _pixels(state: vzd.GameState) -> dict[str, Any]:
     assert state.labels_buffer is not None
     values = [label.value for label in state.labels if label.object_name == FIREBALL]
     return {"fireball_pixels": covered(np.isin(state.labels_buffer, values)) >= QUARTER_COVERED}
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and least <= value <= most
 
 
 def _check(name: str, value: object, valid: bool, wanted: str) -> None:
