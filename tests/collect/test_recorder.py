@@ -38,8 +38,8 @@ def test_notes_develop_what_was_seen_however_long_the_episode() -> None:
     assert taken.episode(terminated=True, truncated=False).frames == expected
 
 
-@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
-def test_a_reward_that_is_not_finite_is_refused(reward: float) -> None:
+@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf, 1e39, -1e300])
+def test_a_reward_that_cannot_be_kept_is_refused(reward: float) -> None:
     taken = notes()
     taken.see(FRAME, np.zeros(1, np.float32))
     with pytest.raises(UserError, match="at step 0 of the episode with seed 7"):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import lance
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from counting import tiny_config
@@ -143,6 +144,23 @@ def test_a_damaged_collection_is_refused_rather_than_added_to(tmp_path: Path) ->
     append_episodes(run.rollouts.folder / EPISODES, job_maker(tiny_config(), None)()([1]), 9)
     with pytest.raises(UserError, match="damaged"):
         collected(tmp_path, tiny_config(episodes=8))
+
+
+def test_a_finished_collection_that_was_changed_is_refused_rather_than_added_to(tmp_path: Path) -> None:
+    path = str(collected(tmp_path, tiny_config(episodes=4)).rollouts.folder / EPISODES)
+    table = lance.dataset(path).to_table()
+    place = table.schema.names.index("reward")
+    paid = pa.array(np.full(len(table), 9, np.float32))
+    lance.write_dataset(table.set_column(place, table.schema.field(place), paid), path, mode="overwrite")
+    with pytest.raises(UserError, match="its numbers are not those collected"):
+        collected(tmp_path, tiny_config(episodes=8))
+
+
+def test_one_version_of_the_data_set_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "FLUSH_ROWS", 10)
+    data = collected(tmp_path, tiny_config()).rollouts.folder / EPISODES
+    assert len(list(data.glob("data/*"))) > 1
+    assert len(list(data.glob("_versions/*.manifest"))) == 1
 
 
 @pytest.mark.parametrize(

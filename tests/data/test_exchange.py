@@ -1,8 +1,10 @@
 """Episodes that were recorded elsewhere: what is taken over, what is refused, and that both ways lose nothing."""
 
 import dataclasses
+import errno
 import io
 import json
+import os
 import runpy
 import sys
 import warnings
@@ -230,6 +232,14 @@ def test_a_folder_without_episodes_and_a_game_that_cannot_be_made_are_refused(th
     assert "either --npz FOLDER or --minari DATASET" in refusal(run, npz=three, minari="a-v0")
 
 
+def test_a_name_behind_which_there_is_no_file_is_not_passed_over(three: Path, tmp_path: Path) -> None:
+    (three / "003.npz").symlink_to(tmp_path / "none.npz")
+    assert "003.npz cannot be read: No such file" in refusal(Run(tmp_path / "run", tiny_config()), npz=three)
+    (three / "003.npz").unlink()
+    os.mkfifo(three / "003.npz")
+    assert "003.npz cannot be read: it is no file" in refusal(Run(tmp_path / "run", tiny_config()), npz=three)
+
+
 def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
@@ -362,6 +372,12 @@ def test_choices_that_the_game_does_not_have_are_refused(actions: Any) -> None:
     space = gym.spaces.Discrete(3)
     with pytest.raises(ValueError, match="its actions"):
         action_vectors(np.array(actions), 2, squash_for(space), space)
+
+
+def test_of_choices_that_are_refused_it_is_said_where_they_begin() -> None:
+    space = gym.spaces.Discrete(3, start=5)
+    with pytest.raises(ValueError, match=r"from 0 to 2, but the game has choices of \(3,\), which begin at \(5,\)"):
+        action_vectors(np.array([0, 2]), 2, squash_for(space), space)
 
 
 # Minari
@@ -505,6 +521,16 @@ def test_a_damaged_data_set_is_refused(tmp_path: Path) -> None:
     write_json(about, whole)
     (data / "main_data.hdf5").write_bytes(content[: len(content) // 2])
     assert "Episode 0 of first-v0 cannot be read" in refusal(run, minari="first-v0")
+
+
+def test_a_data_set_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minari_set("first-v0", SPACES["box"])
+
+    def forbidden(path: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("worldmodels.data.exchange.recording.file_digest", forbidden)
+    assert "main_data.hdf5 cannot be read: Permission denied" in refusal(run_with(tmp_path / "run"), minari="first-v0")
 
 
 def test_a_data_set_that_would_have_a_game_made_to_be_read_is_refused(tmp_path: Path) -> None:

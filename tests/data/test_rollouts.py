@@ -15,6 +15,7 @@ from worldmodels.data.planes import FrameCompressor
 from worldmodels.data.rollouts import (
     Rollouts,
     append_episodes,
+    forget_versions,
     rows_of,
     schema,
     split_episodes,
@@ -101,7 +102,7 @@ def test_chunks_cover_what_is_left(rollouts: Rollouts) -> None:
     assert list(rollouts.chunks(4, first=10)) == []
 
 
-@given(st.integers(2, 500), st.floats(0.001, 0.99))
+@given(st.integers(2, 500), st.floats(5e-324, 0.99))
 def test_a_split_puts_every_episode_on_one_side(count: int, fraction: float) -> None:
     training, validation = split_episodes(count, fraction)
     assert sorted([*training, *validation]) == list(range(count))
@@ -136,6 +137,36 @@ def refusal(path: Path) -> str:
         Rollouts(path)
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+@pytest.mark.parametrize("name", ["mine:2", "a b", "50%20#?"])
+def test_a_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """To Lance, a relative path with a colon is a URL: `file:mine` would be `/mine`."""
+    monkeypatch.chdir(tmp_path)
+    path = Path(name) / "episodes.lance"
+    append_episodes(path, EPISODES[:1], 0)
+    append_episodes(path, EPISODES[1:], 1)
+    assert path.is_dir()
+    assert Rollouts(path).lengths.tolist() == LENGTHS
+
+
+def test_what_earlier_versions_have_left_is_removed(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "x.lance"
+    shutil.copytree(folder, copy)
+    assert len(list(copy.glob("_versions/*.manifest"))) == 2
+    forget_versions(copy)
+    assert len(list(copy.glob("_versions/*.manifest"))) == 1
+    assert Rollouts(copy).digest() == Rollouts(folder).digest()
+
+
+def test_frames_of_more_than_an_array_holds_are_written_in_pieces(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worldmodels.data.rollouts.PIECE", 3)
+    append_episodes(tmp_path / "x.lance", EPISODES, 0)
+    assert to_table(EPISODES, 0)["planes"].num_chunks == 4  # of 10 frames
+    rows = np.arange(10)
+    assert np.array_equal(Rollouts(tmp_path / "x.lance").frames(rows), Rollouts(folder).frames(rows))
 
 
 def test_a_missing_empty_or_foreign_folder_is_refused(tmp_path: Path) -> None:

@@ -3,11 +3,8 @@
 import contextlib
 import itertools
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import lance
 
 from worldmodels.agent import Agent, agent_at
 from worldmodels.collect.jobs import describe_seeds, job_maker, limited_task
@@ -21,6 +18,7 @@ from worldmodels.data.rollouts import (
     FLUSH_ROWS,
     Rollouts,
     append_episodes,
+    forget_versions,
     squash_of,
     summarise,
 )
@@ -66,18 +64,18 @@ def collect_rollouts(run: Run) -> None:
         goal = Goal(first + config.collect.episodes, frames + config.collect.frames)
         if stage.done is not None and goal.reached(*_counts(stage.summary())):
             return
-        path = stage.folder / EPISODES
+        path, digest = stage.folder / EPISODES, None if stage.done is None else stage.summary().get("digest")
         with contextlib.closing(make_game(config.task)) as game:
             squash: Squash = game.get_wrapper_attr("squash")
             _check(config, squash, agent, before)
-            sample = None if _collected(path)[0] else look(game, limited_task(config).max_steps)
+            sample = None if _collected(path, digest)[0] else look(game, limited_task(config).max_steps)
         if sample is not None:
             require_space(stage.folder, sample.needed(goal, first, frames), "The collection", config.compute)
         stage.reopen()
         if before is not None and not path.exists():
             copy_folder(before.folder / EPISODES, path)
         _collect(run, agent, first, goal)
-        lance.dataset(str(path)).cleanup_old_versions()
+        forget_versions(path)
         stage.finish(summarise(Rollouts(path), squash))
 
 
@@ -140,11 +138,14 @@ def _counts(summary: dict[str, Any]) -> tuple[int, int]:
     return summary["episodes"], summary["frames"]
 
 
-def _collected(path: Path) -> tuple[int, int]:
-    """Episodes and frames in the data set; none if a kill came before Lance had named its first files."""
+def _collected(path: Path, digest: str | None = None) -> tuple[int, int]:
+    """Episodes and frames in the data set; none if a kill came before Lance had named its first files.
+
+    What was finished with a digest is refused if it has changed since: it would get another one with what is added.
+    """
     if not any(path.glob("_versions/*.manifest")):
         return 0, 0
-    rollouts = Rollouts(path)
+    rollouts = Rollouts(path, digest)
     return len(rollouts), int(rollouts.starts[-1])
 
 
@@ -152,8 +153,8 @@ def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
     """Play and write episodes, numbered from `first`, until the goal is reached."""
     config, path = run.config, run.rollouts.folder / EPISODES
     done, frames = _collected(path)
-    if done:  # what writes that failed have left behind
-        lance.dataset(str(path)).cleanup_old_versions(timedelta(0), delete_unverified=True)
+    if done:
+        forget_versions(path)
     if goal.reached(done, frames):
         return
     waiting = list[Episode]()

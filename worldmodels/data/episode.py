@@ -1,6 +1,5 @@
 """An episode as rollouts keep it, and how one is written down while it is played."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ from worldmodels.errors import UserError
 
 BLOCK = 64
 """So many frames are compressed at a time: alone, each takes twice as long."""
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest reward that can be kept."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,12 @@ class Notes:
         self._actions.append(action)
 
     def pay(self, reward: float) -> None:
-        """The reward for that action; UserError if it is not a finite number."""
-        if not math.isfinite(reward):
-            raise UserError(f"The game paid {reward} at step {len(self)} of the episode with seed {self._seed}.")
+        """The reward for that action; UserError if float32, as which it is kept, has no such number."""
+        if not abs(reward) <= LARGEST:  # NaN is not either
+            raise UserError(
+                f"The game paid {reward} at step {len(self)} of the episode with seed {self._seed}, and rewards have "
+                f"to be numbers from {-LARGEST:.3g} to {LARGEST:.3g}: mend the game, or scale what it pays."
+            )
         self._rewards.append(reward)
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import lance
@@ -33,6 +34,8 @@ EPISODES = "episodes.lance"
 """Name of the data set in a stage's folder."""
 FLUSH_ROWS = 8192
 """Episodes are written together once they have so many steps."""
+PIECE = 2**17
+"""So many frames, however they are compressed, take less than the 2 GiB that an array of Arrow's holds."""
 COLUMNS = ["episode", "step", "seed", "action", "reward", "terminated", "truncated"]
 """All columns but the frames, each of which carries a checksum of its own."""
 Rows = NDArray[np.integer]
@@ -75,8 +78,14 @@ def to_table(episodes: Sequence[Episode], first: int) -> pa.Table:
     return pa.table(columns, schema=schema(actions.shape[1]))
 
 
-def _binary(blobs: Sequence[bytes]) -> pa.BinaryArray:
-    """Blobs as a column, in memory that this process keeps: Arrow's own would come anew from the kernel every time."""
+def _binary(blobs: Sequence[bytes]) -> pa.ChunkedArray:
+    """Blobs as a column."""
+    pieces = [_piece(blobs[first : first + PIECE]) for first in range(0, len(blobs), PIECE)]
+    return pa.chunked_array(pieces, pa.binary())
+
+
+def _piece(blobs: Sequence[bytes]) -> pa.BinaryArray:
+    """Up to 2 GiB, in memory that this process keeps: Arrow's own would come anew from the kernel every time."""
     ends = np.cumsum([0, *map(len, blobs)], dtype=np.int32)
     return pa.BinaryArray.from_buffers(
         pa.binary(), len(blobs), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(blobs))]
@@ -84,9 +93,7 @@ def _binary(blobs: Sequence[bytes]) -> pa.BinaryArray:
 
 
 class Rollouts:
-    """The episodes in a folder, for reading and appending.
-
-    Appending is atomic: a batch of episodes is in the data set whole or not at all. Opening checks the columns.
+    """The episodes in a folder, for reading; opening checks the columns. `append_episodes` adds to them.
 
     Args:
         path: the data set.
@@ -103,7 +110,7 @@ class Rollouts:
             raise UserError(f"{path} is damaged: not all in it are files: collect the rollouts again.")
         with self._reading():
             # without indices there is nothing for Lance's other cache to hold
-            self.data = lance.dataset(str(path), metadata_cache_size_bytes=cache * 2**20, index_cache_size_bytes=0)
+            self.data = lance.dataset(_address(path), metadata_cache_size_bytes=cache * 2**20, index_cache_size_bytes=0)
             self._check_columns()
             self._check_files()
             index = self.data.to_table(columns=["episode", "step"])
@@ -233,10 +240,10 @@ def rollouts_of(run: Run) -> Rollouts:
 
 
 def split_episodes(count: int, validation_fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every 1/fraction-th episode is for validation, at least one on each side."""
+    """Every 1/fraction-th episode is for validation, at least one and at most half of them."""
     if count < 2:
         raise UserError(f"{count} episodes are too few to hold one out for validation: collect more.")
-    every = max(2, round(1 / validation_fraction))
+    every = max(2, round(1 / max(validation_fraction, 1 / count)))
     numbers = np.arange(count)
     held_out = numbers % every == min(every, count) - 1
     return numbers[~held_out], numbers[held_out]
@@ -255,7 +262,17 @@ def spread(episodes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def append_episodes(path: Path, episodes: Sequence[Episode], first: int) -> None:
     """Append episodes, numbered from `first`, to the data set at `path`, making it if there is none. Atomic."""
     table = to_table(episodes, first)
-    lance.write_dataset(table, str(path), mode="append" if first else "create", schema=table.schema)
+    lance.write_dataset(table, _address(path), mode="append" if first else "create", schema=table.schema)
+
+
+def forget_versions(path: Path) -> None:
+    """Remove what earlier versions, and writes that failed, have left of a data set in which nobody else works."""
+    lance.dataset(_address(path)).cleanup_old_versions(timedelta(0), delete_unverified=True)
+
+
+def _address(path: Path) -> str:
+    """The path as Lance takes it: in a relative one, such as `mine:2/rollouts`, a colon would make it a URL."""
+    return str(path.absolute())
 
 
 def rows_of(starts: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[np.int64]:

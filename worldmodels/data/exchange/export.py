@@ -55,7 +55,7 @@ def export_rollouts(run: Run, dataset: str, format: Format = "hdf5") -> None:
 
 
 def recorded_actions(vectors: NDArray[np.float32], squash: Squash) -> NDArray:
-    """Action vectors (T, A) as the game takes them: themselves, or the numbers (T,) or (T, K) of its choices."""
+    """Action vectors (T, A) in the form of `squash.native_space`: themselves, or numbers (T,) or (T, K) from 0."""
     if not squash.choices:
         return vectors
     picks = squash.picks(vectors)

@@ -3,7 +3,6 @@
 Minari is an optional dependency (`pip install 'worldmodels[minari]'`) and imported only where it is used.
 """
 
-import hashlib
 from pathlib import Path
 from types import ModuleType
 
@@ -11,10 +10,10 @@ import gymnasium as gym
 import numpy as np
 
 from worldmodels.config import TaskConfig
-from worldmodels.data.exchange.recording import Recording, one_line
+from worldmodels.data.exchange.recording import Recording, content_digest, one_line
 from worldmodels.envs.actions import squash_for
+from worldmodels.envs.frames import is_image
 from worldmodels.errors import UserError
-from worldmodels.files import file_digest, plain_file
 
 MAX_BYTES = 2**36
 """A file of a data set with more than 64 GiB is refused unread."""
@@ -71,9 +70,7 @@ class MinariSet:
             reason = str(error)
             raise UserError(f"The data set {name} cannot be imported, since {reason[0].lower()}{reason[1:]}") from error
         files = sorted(file for file in folder.rglob("*") if file.is_file())
-        digests = [f"{file.relative_to(folder)}:{file_digest(plain_file(file, MAX_BYTES))}" for file in files]
-        digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
-        self.identity = {"kind": "minari", "name": name, "digest": digest}
+        self.identity = {"kind": "minari", "name": name, "digest": content_digest(files, folder, MAX_BYTES)}
 
     def read(self, number: int) -> Recording:
         """An episode; UserError if it cannot be read."""
@@ -114,6 +111,6 @@ def _image_key(name: str, space: gym.Space, key: str | None) -> str | None:
             keys = ", ".join(space.spaces)
             raise UserError(f"The data set {name} observes a Dict with {keys}: name the image as --task.image-key.")
         found, space = key, space[key]
-    if not isinstance(space, gym.spaces.Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3):
+    if not isinstance(space, gym.spaces.Box) or space.dtype != np.uint8 or not is_image(space.shape):
         raise UserError(f"The data set {name} observes {space}, which is no image of uint8 (height, width, 1 or 3).")
     return found

@@ -4,7 +4,6 @@ A file holds `frames` or `observations`, `actions`, `rewards`, `terminated` and/
 `terminated`), and may hold `seed`; `Recording` says how they look. Whatever else it holds is not read.
 """
 
-import hashlib
 import zipfile
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 
 from worldmodels.config import TaskConfig
 from worldmodels.data.arrays import read_header
-from worldmodels.data.exchange.recording import Recording, one_line
+from worldmodels.data.exchange.recording import Recording, content_digest, one_line
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
-from worldmodels.files import file_digest, plain_file
 
 MAX_BYTES = 4 * 2**30
 """An episode whose arrays are larger is refused unread: a few kilobytes of zip can claim to be anything."""
@@ -34,7 +32,7 @@ class NpzFolder:
     """
 
     def __init__(self, folder: Path, task: TaskConfig) -> None:
-        self.files = sorted(file for file in folder.glob("*.npz") if file.is_file())
+        self.files = sorted(file for file in folder.glob("*.npz") if not file.is_dir())
         if not self.files:
             what = "holds no .npz files" if folder.is_dir() else "is no folder"
             raise UserError(f"{folder} {what}: name the folder with one .npz file an episode.")
@@ -42,11 +40,7 @@ class NpzFolder:
         game = make_game(task)
         self.squash, self.space = game.get_wrapper_attr("squash"), game.unwrapped.action_space
         game.close()
-        try:
-            digests = [f"{file.name}:{file_digest(plain_file(file, MAX_BYTES))}" for file in self.files]
-        except OSError as error:
-            raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
-        self.identity = {"kind": "npz", "digest": hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]}
+        self.identity = {"kind": "npz", "digest": content_digest(self.files, folder, MAX_BYTES)}
 
     def read(self, number: int) -> Recording:
         """The episode in a file; UserError if it cannot be read or something is missing."""

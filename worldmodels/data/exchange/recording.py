@@ -1,6 +1,9 @@
 """An episode as somebody else recorded it, and the checks and conversions that make it one of a run's episodes."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import gymnasium as gym
@@ -12,6 +15,7 @@ from worldmodels.data.planes import FrameCompressor
 from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SHAPE, Crop, to_task_frame
 from worldmodels.errors import UserError
+from worldmodels.files import file_digest, plain_file
 
 NO_SEED = -1
 """Seed of an episode of which nobody knows with which seed the game was reset."""
@@ -150,7 +154,8 @@ def _picks(actions: NDArray, steps: int, choices: tuple[int, ...], start: NDArra
         raise ValueError(f"its actions are {_size(actions)}, but the game's are choices: save integers {wanted}")
     picks = actions.reshape(steps, len(choices)).astype(np.int64) - start
     if (picks < 0).any() or (picks >= choices).any():
-        raise ValueError(f"its actions reach from {actions.min()} to {actions.max()}, but the choices are {choices}")
+        reach = f"its actions reach from {actions.min()} to {actions.max()}"
+        raise ValueError(f"{reach}, but the game has choices of {choices}, which begin at {tuple(start.tolist())}")
     return picks
 
 
@@ -190,6 +195,17 @@ def _seed(given: ArrayLike | None) -> int:
     if seed.dtype.kind not in "iu" or seed.size != 1 or not NO_SEED <= int(seed.item()) < 2**63:
         raise ValueError("its seed is no number from 0 to 2^63 - 1")
     return int(seed.item())
+
+
+def content_digest(files: Sequence[Path], folder: Path, limit: int) -> str:
+    """Digest of files in a folder: of their names and bytes; UserError for one above `limit` bytes, or unreadable."""
+    digests = []
+    for file in files:
+        try:
+            digests.append(f"{file.relative_to(folder)}:{file_digest(plain_file(file, limit))}")
+        except OSError as error:
+            raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
 def one_line(error: Exception) -> str:

@@ -5,14 +5,12 @@ import os
 import shutil
 from pathlib import Path
 
-import lance
-
 from worldmodels.config import ComputeConfig
 from worldmodels.data.episode import Episode
 from worldmodels.data.exchange.minari import MinariSet
 from worldmodels.data.exchange.npz import NpzFolder
 from worldmodels.data.exchange.recording import Episodes, Source
-from worldmodels.data.rollouts import EPISODES, FLUSH_ROWS, Rollouts, append_episodes, summarise
+from worldmodels.data.rollouts import EPISODES, FLUSH_ROWS, Rollouts, append_episodes, forget_versions, summarise
 from worldmodels.disk import require_space
 from worldmodels.envs.frames import SHAPE
 from worldmodels.errors import UserError
@@ -84,7 +82,7 @@ def _write(episodes: Episodes, unfinished: Path, path: Path, compute: ComputeCon
                     append_episodes(unfinished, waiting, written)
                     written += len(waiting)
                     waiting.clear()
-        lance.dataset(str(unfinished)).cleanup_old_versions()
+        forget_versions(unfinished)
         os.replace(unfinished, path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
