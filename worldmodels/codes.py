@@ -11,5 +11,5 @@ def code_values(levels: int) -> Float[Tensor, " l"]:
 
 
 def nearest_code(z: Float[Tensor, "*b"], levels: int) -> Int[Tensor, "*b"]:
-    """Which of the values, 0 to L - 1, is nearest to each number."""
-    return ((z + 1) * (0.5 * (levels - 1))).round().clamp(0, levels - 1).long()
+    """Which of the values, 0 to L - 1, is nearest to each number; 0 for NaN, of which losses tell, NaN themselves."""
+    return ((z + 1) * (0.5 * (levels - 1))).nan_to_num().round().clamp(0, levels - 1).long()

@@ -29,9 +29,12 @@ def register_vision(name: str) -> Callable[[Model], Model]:
     """Class decorator: make a `VisionModel` available as `--vision.model NAME`.
 
     Its class attribute `Config`, a dataclass derived from `VisionConfig`, holds the options that only this model reads.
+    Raises UserError for the name of a model of this package, which would be the one or the other by chance.
     """
 
     def register(model: Model) -> Model:
+        if BUILT_IN.get(name, model.__module__) != model.__module__:
+            raise UserError(f"{name} is a model's name in {BUILT_IN[name]}: give {model.__qualname__} another one.")
         _REGISTERED[name] = model
         return model
 
@@ -48,11 +51,14 @@ def _offered() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def vision_model(name: str) -> Any:
-    """The class of the model `name`; UserError with the known names, the nearest first, if there is none."""
+    """The class of the model `name`.
+
+    Raises UserError with the known names, the nearest first, if there is none, and if it cannot be loaded.
+    """
     if name not in _REGISTERED and name in BUILT_IN:
         importlib.import_module(BUILT_IN[name])
     if name not in _REGISTERED and name in (offered := _offered()):
-        _REGISTERED[name] = offered[name].load()
+        _REGISTERED[name] = _loaded(offered[name])
     if name not in _REGISTERED:
         names = vision_models()
         known = difflib.get_close_matches(name, names, n=len(names), cutoff=0.0)
@@ -61,6 +67,16 @@ def vision_model(name: str) -> Any:
             f"one of your own has to be imported first, or offered as an entry point of the group {ENTRY_POINTS}."
         )
     return _REGISTERED[name]
+
+
+def _loaded(offer: importlib.metadata.EntryPoint) -> Any:
+    try:
+        return offer.load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"The vision model {offer.name} is to be {offer.value}, which cannot be loaded ({error}): "
+            "install again the package that offers it."
+        ) from error
 
 
 def vision_options(name: str) -> type[VisionConfig]:

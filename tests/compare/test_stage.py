@@ -86,6 +86,7 @@ def test_the_table_holds_every_value_and_names_seeds_and_budgets(run: Run) -> No
     assert {"reconstruction.vision.objects", "probes.speed", "prediction.gain", "samples.prior.kid"} < set(rows)
     text = (run.comparison.folder / "table.md").read_text()
     assert "Seeds 1, 2; the same 4 episodes" in text
+    assert "for all, 1 of them held out" in text
     assert "2 steps of 4 frames" in text
     assert "random policy" in text
     with Image.open(run.comparison.folder / "figure.png") as figure:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from worldmodels.data.rollouts import rollouts_of
 from worldmodels.errors import UserError
 from worldmodels.measure import measure_vision, stage
 from worldmodels.measure.stage import flat
@@ -125,6 +126,14 @@ def test_a_game_without_labels_is_measured_without_them(tiny_run: Run, tmp_path:
     assert "The game tells no state, or not that of these episodes, so nothing is probed." in found["notes"]
     assert set(found["prediction"]["ahead"]) == {"1", "5"}  # episodes last for 9 steps at most
     assert all(isinstance(value, float) for _, value in flat(found))
+
+
+def test_a_single_held_out_frame_is_too_few(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copy_of(tiny_run, tmp_path / "run", "rollouts", "vision")
+    (short,) = np.flatnonzero(rollouts_of(run).lengths == 1)[:1]
+    monkeypatch.setattr(stage, "split_of", lambda *_: (np.setdiff1d(np.arange(12), short), np.array([short])))
+    with pytest.raises(UserError, match=r"training and 1 held-out frames are too few to measure V by"):
+        measure_vision(run)
 
 
 def test_without_a_v_there_is_nothing_to_measure(tiny_car_run: Run, tmp_path: Path) -> None:

@@ -30,6 +30,17 @@ def test_latents_that_have_settled_are_standardised_and_can_be_taken_back() -> N
     assert torch.allclose(standardise(standardise.back(z)), z, atol=1e-5)
 
 
+def test_its_statistics_are_not_rounded_where_the_networks_become_bfloat16() -> None:
+    standardise = Standardiser(2)
+    standardise.mean.copy_(torch.tensor([10.3, 0.7]))
+    standardise.square.copy_(standardise.mean.square() + torch.tensor([0.49, 1e-4]))
+    latents = standardise.mean + torch.tensor([[1.4, -0.02], [0.0, 0.0]])
+    expected = standardise(latents)
+    assert expected == pytest.approx(torch.tensor([[2.0, -2.0], [0.0, 0.0]]), abs=0.01)
+    low = torch.nn.Sequential(standardise).to(torch.bfloat16)
+    assert torch.equal(low(latents), expected)
+
+
 def test_it_reports_that_it_is_all_but_certain() -> None:
     logvar = autoencoder().encode(pictures(3)).logvar
     assert logvar.unique().item() == pytest.approx(2 * math.log(SIGMA))

@@ -45,7 +45,7 @@ def test_used_codes_are_counted_as_a_perplexity() -> None:
     assert codes_used(torch.cat([one.repeat(2, 1), all_alike], 1), 4).item() == pytest.approx(2.5)
 
 
-def test_random_codes_are_codes() -> None:
-    z = fsq().prior(50, seed=3)
-    assert set(z.unique().tolist()) == set(code_values(4).tolist())
-    assert torch.equal(z, fsq().prior(50, seed=3))
+def test_a_training_that_diverges_ends_in_a_loss_that_says_so() -> None:
+    model, frames = fsq(learning_rate=1e30), pictures(4)
+    losses = [model.training_step(frames, seed=0)["loss"] for _ in range(3)]
+    assert not torch.isfinite(losses[-1])

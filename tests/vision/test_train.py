@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from counting import tiny_config
 from PIL import Image
 
 from worldmodels.config import VisionConfig
+from worldmodels.data.rollouts import Rollouts
 from worldmodels.errors import UserError
 from worldmodels.metrics import read_metrics
+from worldmodels.options import load_config
 from worldmodels.runs import Run
 from worldmodels.vision.train import WEIGHTS, train_vision, trained_vision
 
@@ -58,6 +61,21 @@ def test_other_options_are_refused_by_name(collected: Path) -> None:
 def test_a_loss_that_is_no_number_stops_with_a_sentence(collected: Path) -> None:
     with pytest.raises(UserError, match=r"V's loss became .* at step 6.*vision\.learning_rate"):
         trained(collected, model="vae", batch=2, learning_rate=1e30, validate_every=6)
+
+
+@pytest.mark.parametrize("model", ["gan", "bigan"])
+def test_a_single_frame_is_too_few_for_batch_normalisation(model: str) -> None:
+    with pytest.raises(UserError, match=r"vision\.batch: input should be greater than or equal to 2, but it is 1"):
+        load_config([], {"vision": {"model": model, "batch": 1}})
+
+
+def test_frames_without_any_pattern_are_no_measure_of_artefacts(
+    collected: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rollouts, "frames", lambda _, rows: np.full((len(rows), 64, 64, 3), 9, np.uint8))
+    recorded = read_metrics(trained(collected).vision.folder)
+    assert any("validation/loss" in entry for entry in recorded)
+    assert all(math.isfinite(value) for entry in recorded for value in entry.values())
 
 
 def test_one_episode_is_too_few_to_hold_one_out(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from worldmodels.compare.statistics import Estimate
 from worldmodels.compare.variants import Variant
 from worldmodels.config import Config
 from worldmodels.data.labels import Labels
+from worldmodels.data.rollouts import split_episodes
 from worldmodels.files import write_json, write_text
 from worldmodels.measure.features import STATEMENT
 from worldmodels.metrics import say
@@ -78,9 +79,10 @@ def in_short(estimate: Estimate | None) -> str:
 def in_words(config: Config, seeds: Sequence[int], rollouts: dict[str, Any]) -> str:
     """Seeds and budgets in a few sentences."""
     vision, memory = config.vision, config.memory
+    _, held_out = split_episodes(rollouts["episodes"], vision.validation_fraction)
     told = [
         f"Seeds {', '.join(map(str, seeds))}; the same {rollouts['episodes']:,} episodes of "
-        f"{rollouts['frames']:,} frames for all, one in {round(1 / vision.validation_fraction)} held out.",
+        f"{rollouts['frames']:,} frames for all, {len(held_out):,} of them held out.",
         f"V: {vision.latent_dim} latents, {vision.steps:,} steps of {vision.batch} frames.",
         f"M: an LSTM of {memory.hidden}, {memory.steps:,} steps of {memory.batch} x {memory.sequence}.",
     ]

@@ -16,7 +16,7 @@ WEIGHT_DEVIATION = 0.02
 
 
 class GAN(nn.Module):
-    """Generator and discriminator, each with its optimiser; the arguments are the lecture's, its example the defaults'.
+    """Generator and discriminator, each with its optimiser; the arguments are the lecture's.
 
     With the lecture's arguments the discriminator has 720,833 parameters, the generator 844,161, of which 837,377
     learn (the rest are running statistics). Images are (B, H, W, C) in -1..1.

@@ -92,8 +92,8 @@ def generator(
 ) -> nn.Sequential:
     """Latents (B, z) to images (B, C, H, W) in -1..1.
 
-    A layer with an upsampling of 2 or more repeats each pixel and convolves; one without it convolves or, where its
-    stride is not 1, enlarges by a transposed convolution.
+    A layer repeats each pixel as often as its upsampling says, then convolves or, where its stride is not 1, enlarges
+    by a transposed convolution.
     """
     height, width, channels = first
     size = height * width * channels

@@ -13,6 +13,7 @@ from worldmodels.calibration.prediction import prediction_errors
 from worldmodels.data.labels import Labels, label_rollouts
 from worldmodels.data.latents import Latents, encode
 from worldmodels.data.rollouts import HELD_OUT, rollouts_of, rows_of, spread
+from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json
 from worldmodels.measure.distances import kernel_distance, precision_recall
 from worldmodels.measure.features import STATEMENT, Features
@@ -43,7 +44,8 @@ def measure_vision(run: Run) -> Found:
     What was measured before, of the same V and M and with the same options, is not measured again.
 
     Raises:
-        UserError: V is not finished, or rollouts that were collected come out otherwise when they are played again.
+        UserError: V is not finished, there are fewer than two frames that it learned from or fewer than two others, or
+            rollouts that were collected come out otherwise when they are played again.
     """
     vision = trained_vision(run)
     made_from: Found = {
@@ -78,6 +80,11 @@ class _Measuring:
         self.frames = self.rollouts.frames(self.rows)
         reference = self._drawn("reference", self.training, self.options.frames)
         self.reference = self.rollouts.frames(reference)
+        if min(len(self.rows), len(reference)) < 2:
+            raise UserError(
+                f"{len(reference)} training and {len(self.rows)} held-out frames are too few to measure V by: "
+                "both take two at least, so collect more."
+            )
 
     def _labelled(self, episodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of some episodes that have labels; all of them if the game tells none."""

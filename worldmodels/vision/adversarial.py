@@ -4,13 +4,15 @@ import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
+from pydantic import Field
 from torch import Tensor, nn
 
-from worldmodels.config import Positive, VisionConfig
+from worldmodels.config import Positive, VisionConfig, Whole
 from worldmodels.tensors import load_optimizer, optimizer_tensors
 from worldmodels.vision.base import VisionModel
 from worldmodels.vision.diversity import diversity
@@ -23,6 +25,14 @@ class AdversarialConfig(ConvConfig):
 
     discriminator_rate: Positive = 1.0
     """Step size of the discriminator's optimiser, as a multiple of `learning_rate`."""
+
+
+@dataclass(frozen=True)
+class BatchNormConfig(AdversarialConfig):
+    """Options of those models with a discriminator whose generator has batch normalisation."""
+
+    batch: Annotated[Whole, Field(ge=2)] = 100
+    """Frames a step: at least two, for there to be a variance to normalise by."""
 
 
 class AdversarialModel(VisionModel):

@@ -1,5 +1,7 @@
 """A deterministic autoencoder: the baseline without any prior."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -22,7 +24,10 @@ MOMENTUM = 0.1
 
 
 class Standardiser(nn.Module):
-    """Running mean and second moment of latents, with which they are brought to mean 0 and variance 1, and back."""
+    """Running mean and second moment of latents, with which they are brought to mean 0 and variance 1, and back.
+
+    Both stay float32 where the networks become bfloat16: the variance is a small difference of large numbers.
+    """
 
     mean: Tensor
     square: Tensor
@@ -31,6 +36,10 @@ class Standardiser(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("square", torch.ones(latent_dim))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Standardiser":
+        """Follow to another device, but not to another type."""
+        return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)
 
     @torch.no_grad()
     def update(self, latents: Float[Tensor, "b z"]) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from worldmodels.config import NonNegative
 from worldmodels.registry import register_vision
 from worldmodels.vision.adversarial import (
-    AdversarialConfig,
     AdversarialModel,
+    BatchNormConfig,
     cross_entropy,
     verdicts,
 )
@@ -35,7 +35,7 @@ BETAS = (0.5, 0.999)
 
 
 @dataclass(frozen=True)
-class BiGANConfig(AdversarialConfig):
+class BiGANConfig(BatchNormConfig):
     """Options of the BiGAN."""
 
     cycle: NonNegative = 0.1

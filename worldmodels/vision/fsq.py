@@ -67,13 +67,6 @@ class FSQ(SingleLossModel):
         """Frames in 0..1 of codes."""
         return draw(self.expand, self.decoder, z).permute(0, 2, 3, 1)
 
-    def prior(self, count: int, seed: int) -> Float[Tensor, "{count} z"]:
-        """Codes at random: what M makes likely is not known here."""
-        generator = torch.Generator().manual_seed(seed)
-        return code_values(self.config.levels)[
-            torch.randint(self.config.levels, (count, self.latent_dim), generator=generator)
-        ]
-
     def _encode(self, images: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, "b z"]:
         return quantised(self.code(self.encoder(images)).float(), self.config.levels)
 

@@ -16,8 +16,8 @@ from worldmodels.config import Positive
 from worldmodels.errors import UserError
 from worldmodels.registry import register_vision
 from worldmodels.vision.adversarial import (
-    AdversarialConfig,
     AdversarialModel,
+    BatchNormConfig,
     cross_entropy,
     frozen,
     learn,
@@ -37,7 +37,7 @@ DROPOUT = 0.4
 
 
 @dataclass(frozen=True)
-class GANConfig(AdversarialConfig):
+class GANConfig(BatchNormConfig):
     """Options of the GAN."""
 
     discriminator_rate: Positive = 2.0

@@ -132,7 +132,7 @@ class VisionTraining:
         self.model.eval()
         values = mean_metrics(self._validation_metrics())
         self._check(values["loss"])
-        recorded = values | {"checkerboard": self._checkerboard()}
+        recorded = values | self._checkerboard()
         log.write(self.step, **{f"validation/{name}": value for name, value in recorded.items()})
         bar.say(f"V step {self.step}: validation " + ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
         for sentence in new_signs(read_metrics(self.stage.folder)) if "spread" in values else ():
@@ -156,13 +156,13 @@ class VisionTraining:
             yield len(rows), _numbers(self.model.validate(frames, seed))
 
     @torch.no_grad()
-    def _checkerboard(self) -> float:
-        """How much stronger a pattern of every other pixel is in decoded frames than in real ones."""
+    def _checkerboard(self) -> dict[str, float]:
+        """How much stronger a pattern of every other pixel is in decoded frames than in real ones that have any."""
         frames = torch.from_numpy(self.rollouts.frames(self.validation_rows[: self.config.batch])).to(self.device)
         seed = torch_seed(self.seed, "vision/samples")
         z = self.model.encode(frames).mu if self.model.encodes else self.model.prior(len(frames), seed).to(self.device)
         real, made = (checkerboard(images.permute(0, 3, 1, 2)) for images in (frames / 255, self.model.decode(z)))
-        return float(made / real)
+        return {"checkerboard": float(made / real)} if real > 0 else {}
 
     def _strip_frames(self) -> NDArray[np.uint8]:
         picks = np.linspace(0, len(self.validation_rows) - 1, STRIP_FRAMES).astype(int)

@@ -133,6 +133,14 @@ def test_a_fitness_that_is_no_number_is_refused(name: str, wrong: float) -> None
     assert optimizer.generation == 1
 
 
+def test_a_step_size_beyond_all_numbers_is_refused(name: str) -> None:
+    optimizer = OPTIMIZERS[name](DIMENSION, POPULATION, 1e300, seed=1)
+    with pytest.raises(
+        UserError, match=r"generation 0 are not finite .* step size of 1e\+300: choose a smaller sigma0"
+    ):
+        optimizer.ask()
+
+
 def test_an_odd_population_is_refused_where_candidates_are_paired(name: str) -> None:
     if name in PAIRED:
         with pytest.raises(UserError, match=f"{name} .* even: 14 or 16 rather than 15"):

@@ -39,9 +39,16 @@ class Optimizer(ABC):
         self._random = stream(seed, "evolution/samples", 0)
 
     def ask(self) -> NDArray[np.float32]:
-        """The candidates (N, P) of the next generation."""
+        """The candidates (N, P) of the next generation; UserError if the step size makes numbers beyond float32."""
         self._random = stream(self._seed, "evolution/samples", self.generation)
-        return np.asarray(self._sample()).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            candidates = np.asarray(self._sample()).astype(np.float32)
+        if not np.isfinite(candidates).all():
+            raise UserError(
+                f"The candidates of generation {self.generation} are not finite numbers, at a step size of "
+                f"{self.sigma:.3g}: choose a smaller sigma0, or a sigma_schedule that keeps it small."
+            )
+        return candidates
 
     def tell(self, fitness: Vector) -> None:
         """Learn from the fitness (N,) of the candidates last asked for; more is better.
