@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from worldmodels.memory.mixture import LOG_SIGMA_RANGE, Mixture
-from worldmodels.memory.signs import collapse_sentence, dead_dimensions, dead_sentence
+from worldmodels.memory.signs import by_heart_sentence, collapse_sentence, dead_dimensions, dead_sentence
 
 N, Z, K = 40, 4, 3
 
@@ -57,3 +57,12 @@ def test_gaussians_as_narrow_as_can_be_are_named() -> None:
     log_sigma = torch.zeros(N, Z, K)
     log_sigma[:, 1:] = LOG_SIGMA_RANGE[0]
     assert "as sure as it can be, at every step, of 3 of 4" in str(collapse_sentence(mixture(log_sigma=log_sigma)))
+
+
+def test_heads_that_lose_far_more_on_held_out_episodes_have_learned_theirs_by_heart() -> None:
+    learned, held_out = {"loss": 1.0, "done": 0.004, "reward": 0.2}, {"loss": 1.1, "done": 0.011, "reward": 0.25}
+    sentence = str(by_heart_sentence(learned, held_out, 64))
+    assert "(done 0.0110 where it lost 0.0040 on those)" in sentence
+    assert by_heart_sentence(learned, held_out, 8) is None
+    assert by_heart_sentence(held_out, learned, 64) is None
+    assert by_heart_sentence({"loss": 1.0}, {"loss": 9.0}, 64) is None

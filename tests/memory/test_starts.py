@@ -72,6 +72,17 @@ def test_no_more_starts_than_asked_for(latents: Latents, memory: MDNRNN, count: 
     assert len({len(tensor) for tensor in starts}) == 1
 
 
+def test_few_moments_are_as_late_as_many(latents: Latents, memory: MDNRNN) -> None:
+    longest = int(latents.lengths.argmax())
+    steps = [
+        row_of(latents, mu) - latents.starts[longest]
+        for seed in range(40)
+        for mu in gather_starts(latents, memory, np.array([longest]), 4, seed).mu[1:]
+    ]
+    assert len(steps) == 4 * 40
+    assert np.mean(steps) == pytest.approx((latents.lengths[longest] - 1) / 2, abs=0.7)
+
+
 def some_starts(count: int = 3) -> Starts:
     return Starts(*(torch.randn(count, n) for n in (2, 2, 4, 4)), torch.ones(count, dtype=torch.bool))
 

@@ -1,6 +1,7 @@
 """What goes wrong with latents and with M's mixtures without any loss saying so, each as a sentence for the person."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,6 +17,10 @@ ALL = 0.999
 """A Gaussian with so much of a dimension's weight, at every step, leaves the others nothing to do."""
 MANY = 0.5
 """Share of the dimensions from which on something is said."""
+BY_HEART = 1.5
+"""A head that loses so many times as much on held-out episodes as on those that it learned from knows them by heart."""
+TELLING = 32
+"""Held-out episodes from which on such a ratio is more than luck."""
 
 
 def dead_dimensions(mu: NDArray[np.float32], logvar: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -62,3 +67,19 @@ def floor_of(mixture: Mixture) -> Float[Tensor, " z"]:
     best = mixture.logits.argmax(-1, keepdim=True)
     narrow = mixture.log_sigma.gather(-1, best).squeeze(-1) <= LOG_SIGMA_RANGE[0] + math.log(1.01)
     return narrow.flatten(0, -2).float().mean(0)
+
+
+def by_heart_sentence(learned: Mapping[str, float], held_out: Mapping[str, float], episodes: int) -> str | None:
+    """Whether M's heads know by heart how the episodes that they learned from go, from losses on as many of each kind.
+
+    Such an M is too sure of itself: in its dreams nobody dies of what it has not seen. None if not, or if there are too
+    few episodes to tell.
+    """
+    names = [name for name in ("done", "reward") if held_out.get(name, 0) > BY_HEART * learned.get(name, math.inf)]
+    if episodes < TELLING or not names:
+        return None
+    losses = " and ".join(f"{name} {held_out[name]:.4f} where it lost {learned[name]:.4f}" for name in names)
+    return (
+        f"M has learned its episodes by heart, and is too sure of itself in others ({losses} on those): collect more "
+        "episodes (collect.episodes), or train it with memory.dropout."
+    )

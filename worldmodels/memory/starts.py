@@ -35,18 +35,20 @@ class Starts(NamedTuple):
 
 @torch.inference_mode()
 def gather_starts(latents: Latents, model: MDNRNN, episodes: NDArray[np.int64], count: int, seed: int) -> Starts:
-    """Up to `count` first frames and `count` moments drawn evenly over the given episodes."""
+    """Up to `count` first frames of the given episodes, and as many moments, all of their steps equally likely."""
     random = stream(seed, "memory/starts")
     openings = latents.starts[random.permutation(episodes)[:count]]
     zeros = torch.zeros(len(openings), model.config.hidden)
     groups = [_starts(latents, openings, State(zeros, zeros))]
-    chosen = random.permutation(episodes)[: -(-count // MOMENTS_AN_EPISODE)]
+    lengths = latents.lengths[episodes]
+    chosen = random.choice(episodes, -(-count // MOMENTS_AN_EPISODE), p=lengths / lengths.sum())
     for group in np.array_split(chosen, -(-len(chosen) // 64)):
         moments = random.integers(0, latents.lengths[group][:, None], (len(group), MOMENTS_AN_EPISODE))
         groups.append(_starts(latents, *remembered(latents, model, group, moments, seed)))
     merged = Starts(*(torch.cat(parts) for parts in zip(*groups, strict=True)))
-    extra = max(0, len(merged.first) - len(openings) - count)
-    return Starts(*(tensor[: len(tensor) - extra] for tensor in merged))
+    first, last = len(openings), len(merged.first)
+    inner = np.sort(random.permutation(np.arange(first, last))[:count])  # the last ones of a group are its latest
+    return Starts(*(tensor[np.append(np.arange(first), inner)] for tensor in merged))
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from worldmodels.memory.heads import GaussianHead
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State, load_memory, save_memory
 from worldmodels.memory.mixture import Mixture
 from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
-from worldmodels.memory.signs import collapse_sentence, dead_dimensions, dead_sentence
+from worldmodels.memory.signs import by_heart_sentence, collapse_sentence, dead_dimensions, dead_sentence
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
 from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar
 from worldmodels.options import identity
@@ -191,18 +191,20 @@ class _Training:
         _, metadata = load_tensors(self.stage.folder / WEIGHTS)
         baselines = baseline_nll(self.latents, self.training, self.validation, model.output, self.seed)
         bar.say(verdict(metadata["validation"]["nll"], baselines))
-        for sentence in filter(None, self._signs(model)):
+        for sentence in filter(None, self._signs(model, metadata["validation"])):
             bar.say(sentence)
         summary = {"steps": self.config.steps, "baselines": baselines, **metadata}
         self.stage.finish(summary, artefacts=[WEIGHTS, STARTS])
         (self.stage.folder / RESUME).unlink(missing_ok=True)
 
     @torch.inference_mode()
-    def _signs(self, model: MDNRNN) -> Iterator[str | None]:
-        """What has gone wrong without any loss saying so."""
+    def _signs(self, model: MDNRNN, held_out: dict[str, float]) -> Iterator[str | None]:
+        """What has gone wrong without the validation's loss, `held_out`, saying so."""
         rows = stream(self.seed, "memory/signs").choice(len(self.latents.mu), min(SIGN_ROWS, len(self.latents.mu)))
         dead = dead_dimensions(self.latents.mu[rows], self.latents.logvar[rows])
         yield dead_sentence(dead, self.latents.latent_dim)
+        learned = validate_memory(model, self.latents, spread(self.training, len(self.validation)), self.seed)
+        yield by_heart_sentence(learned, held_out, len(self.validation))
         if isinstance(model.output, GaussianHead):
             group = self.validation[:VALIDATION_BATCH]
             batch = Sequences(*(tensor.to(self.device) for tensor in whole_episodes(self.latents, group, self.seed)))
