@@ -1,9 +1,11 @@
-"""Shapes are checked while tests run, one thread computes, and a tiny run of the counting game is at hand."""
+"""Shapes are checked while tests run, one thread computes, nothing is left behind, and tiny runs are at hand."""
 
 import os
 import shutil
 import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 
@@ -16,9 +18,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 CHECKED = ("vision", "image_gan", "memory", "dream", "calibration.prediction", "controller", "noise", "world_model")
 jaxtyping.install_import_hook([f"worldmodels.{name}" for name in CHECKED], "beartype.beartype")
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from counting import tiny_config  # noqa: E402
+from leftovers import Watch  # noqa: E402
 
 from worldmodels.agent import Agent, agent_of_run  # noqa: E402
 from worldmodels.collect import collect_rollouts  # noqa: E402
@@ -27,6 +31,32 @@ from worldmodels.memory.train import train_memory  # noqa: E402
 from worldmodels.options import load_config  # noqa: E402
 from worldmodels.runs import Run  # noqa: E402
 from worldmodels.vision.train import train_vision  # noqa: E402
+
+hypothesis.settings.register_profile("busy machine", deadline=None)  # how long an example takes is nobody's fault
+hypothesis.settings.load_profile("busy machine")
+WATCH = pytest.StashKey[Watch]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[WATCH] = Watch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Generator[None]:
+    result = yield
+    if fixturedef.scope != "function":
+        request.config.stash[WATCH].lend(fixturedef.scope)
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """Fail a test that leaves a process, shared memory or a temporary folder behind."""
+    result = yield
+    same_module = nextitem is not None and nextitem.getparent(pytest.Module) is item.getparent(pytest.Module)
+    if left := item.config.stash[WATCH].left(not same_module):
+        pytest.fail(f"left behind: {', '.join(left)}", pytrace=False)
+    return result
 
 
 def pytest_configure(config: pytest.Config) -> None:

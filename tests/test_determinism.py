@@ -17,8 +17,9 @@ from worldmodels.evolution.fitness import Fitness
 from worldmodels.evolution.history import read_history
 from worldmodels.evolution.train import train_controller
 from worldmodels.kept import CONTROLLER
-from worldmodels.ray_cluster import start_ray
+from worldmodels.ray_cluster import end_ray, start_ray
 from worldmodels.runs import Run
+from worldmodels.world_model import BLOCK
 
 GENERATIONS = 4
 RAY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -70,7 +71,7 @@ def test_an_evolution_is_the_same_for_any_number_of_workers_and_with_one_killed_
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     run = request.getfixturevalue(which)
-    ray = start_ray(dataclasses.replace(run.config.compute, workers=4))
+    start_ray(dataclasses.replace(run.config.compute, workers=4))
     try:
         results = [evolved(run, tmp_path / str(workers), world, workers) for workers in (0, 1, 2, 4)]
         assert "takes its place" not in capfd.readouterr().err
@@ -90,7 +91,7 @@ def test_an_evolution_is_the_same_for_any_number_of_workers_and_with_one_killed_
         results.append(evolved(run, tmp_path / "killed", world, workers=2))
         assert capfd.readouterr().err.count("died at candidates") >= GENERATIONS
     finally:
-        ray.shutdown()
+        end_ray()
     assert all(result == results[0] for result in results[1:])
 
 
@@ -98,9 +99,9 @@ def test_scores_are_the_same_however_the_work_is_divided(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
-    for lanes in (1, 3, 8):
+    for lanes in (BLOCK, BLOCK + 3, 2 * BLOCK + 1):
         shutil.copytree(tiny_run.folder, tmp_path / str(lanes))
-        compute = dataclasses.replace(tiny_run.config.compute, lanes=lanes, dream_lanes=lanes + 1)
+        compute = dataclasses.replace(tiny_run.config.compute, lanes=lanes, dream_lanes=lanes // 4)
         options = dataclasses.replace(tiny_run.config.evaluate, episodes=7, random_policy=False)
         run = Run(tmp_path / str(lanes), dataclasses.replace(tiny_run.config, compute=compute, evaluate=options))
         evaluate(run)

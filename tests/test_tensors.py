@@ -87,7 +87,7 @@ def test_a_file_that_is_too_large_is_refused_unread(path: Path, monkeypatch: pyt
     assert "larger" in refusal(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_refused(path: Path, position: float, bit: int) -> None:
     content = bytearray(path.read_bytes())

@@ -14,7 +14,7 @@ import pytest
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
 from worldmodels.pulse import beat
-from worldmodels.ray_cluster import start_ray
+from worldmodels.ray_cluster import end_ray, start_ray
 from worldmodels.workers import Pool
 
 HERE = ComputeConfig(workers=0)
@@ -79,9 +79,9 @@ def test_an_address_without_ray_is_refused() -> None:
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[ComputeConfig]:
     compute = ComputeConfig(workers=2)
-    ray = start_ray(compute)
+    start_ray(compute)
     yield compute
-    ray.shutdown()
+    end_ray()
 
 
 RAY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")

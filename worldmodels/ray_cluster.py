@@ -44,9 +44,10 @@ def start_ray(compute: ComputeConfig) -> Any:
 def _start_private(ray: Any, compute: ComputeConfig, common: dict[str, Any]) -> None:
     folder = temporary_folder("ray")
     make_token()
-    atexit.unregister(_end)
-    atexit.register(_end)
+    atexit.unregister(end_ray)
+    atexit.register(end_ray)
     ray.init(
+        "local",  # whatever RAY_ADDRESS says
         num_cpus=compute.workers if compute.workers > 0 else None,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
@@ -55,7 +56,7 @@ def _start_private(ray: Any, compute: ComputeConfig, common: dict[str, Any]) -> 
     )
 
 
-def _end() -> None:
+def end_ray() -> None:
     """End the private cluster; what it leaves running is killed, and its folder removed."""
     import ray
 
@@ -63,11 +64,11 @@ def _end() -> None:
     clear_up_after(os.getpid(), Path(tempfile.gettempdir()))
 
 
-def _join(ray: Any, address: str, common: dict[str, Any]) -> None:
-    package = str(Path(__file__).parent)
+def _join(ray: Any, wanted: str, common: dict[str, Any]) -> None:
+    address, package = _found(wanted), str(Path(__file__).parent)
     try:
-        if place := _knock(address):
-            show_token(place)
+        _knock(address)
+        show_token(address)
         ray.init(address, runtime_env={"py_modules": [package]}, **common)
     except OSError as error:
         raise UserError(
@@ -78,10 +79,35 @@ def _join(ray: Any, address: str, common: dict[str, Any]) -> None:
         raise UserError(f"The Ray cluster at compute.ray_address {address} cannot be joined: {error}") from error
 
 
-def _knock(address: str) -> str | None:
-    """HOST:PORT of an address that has them; OSError if nothing listens there, which Ray takes minutes to find out."""
-    found = re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address)
-    if found is None:
-        return None
-    socket.create_connection((found[1], int(found[2])), timeout=10).close()
-    return f"{found[1]}:{found[2]}"
+def _found(wanted: str) -> str:
+    """HOST:PORT of the cluster that is wanted; UserError if that is no such address.
+
+    `auto` stands for RAY_ADDRESS, or for what `ray start` made last on this machine. Ray itself would take any cluster
+    that runs here: another command's private one too, which ends with that command.
+    """
+    address = (os.environ.get("RAY_ADDRESS") or _started_here()) if wanted == "auto" else wanted
+    if re.fullmatch(r"([^/:\[\]]+|\[[^/\[\]]+\]):\d{1,5}", address) is None:
+        raise UserError(
+            f"compute.ray_address {address} is no HOST:PORT: give that of the cluster's head, as `ray start` printed "
+            "it, and run the command on a node of the cluster, since workers cannot be watched through ray://."
+        )
+    return address
+
+
+def _started_here() -> str:
+    """HOST:PORT of the cluster that `ray start` made on this machine; UserError if it made none."""
+    from ray._private.utils import read_ray_address
+
+    address = read_ray_address()
+    if not address:
+        raise UserError(
+            "compute.ray_address is auto, but `ray start` has made no cluster on this machine, and RAY_ADDRESS names "
+            "none: give HOST:PORT of one, or leave the address out."
+        )
+    return address
+
+
+def _knock(address: str) -> None:
+    """OSError if nothing listens at HOST:PORT, which Ray takes minutes to find out."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
