@@ -68,10 +68,14 @@ def test_films_are_made_until_all_are_there_and_again_for_what_changed(tiny_run:
     larger = Run(run.folder, dataclasses.replace(run.config, render=dataclasses.replace(SHORT, scale=2)))
     pipeline._film(larger, "real", "dream", film)
     assert made[2:] == ["dream", "temperatures"]
+    faster = dataclasses.replace(larger.config.task, fps=60.0)
+    larger = Run(run.folder, dataclasses.replace(larger.config, task=faster))
+    pipeline._film(larger, "real", "dream", film)
+    assert made[2:] == ["dream", "temperatures"] * 2
     controller = run.controller("real")
     controller.finish({**controller.summary(), "generations": 5}, [CONTROLLER])
     pipeline._film(larger, "real", "dream", film)
-    assert made[2:] == ["dream", "temperatures"] * 2
+    assert made[2:] == ["dream", "temperatures"] * 3
 
 
 def left(runs: list[Run]) -> list[dict[str, object]]:

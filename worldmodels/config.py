@@ -18,6 +18,8 @@ Whole = Annotated[int, Field(lt=2**63)]
 """A whole number that a run's `config.yaml` may hold: larger ones are refused when it is read."""
 Count = Annotated[Whole, Field(ge=1)]
 Natural = Annotated[Whole, Field(ge=0)]
+Seeds = Annotated[Count, Field(lt=1_000_000)]
+"""A number of episodes that each have a seed of their own out of a range of a million."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -53,10 +55,11 @@ class TaskConfig:
     squash: tuple[Literal["tanh", "half", "clip"], ...] = ()
     """How an output of C becomes an action: tanh, (tanh + 1) / 2, or tanh clipped to 0..1. Empty: by the space."""
     explore_mean: tuple[Finite, ...] = ()
-    """Mean of the exploring policies' output before squashing, an entry a dimension; empty: 0."""
+    """Middle of the `correlated` policy's outputs before squashing, an entry a dimension, and what the extremes of a
+    calibration leave the other entries at; empty: 0."""
     success_key: Annotated[str | None, ANYTIME] = None
     """Key of the step info that is true once the episode counts as a success, e.g. `lap_finished`."""
-    fps: Annotated[Positive, ANYTIME] = 50.0
+    fps: Annotated[Positive, Field(ge=0.1, le=1000), ANYTIME] = 50.0
     """Steps a second at which the game is shown."""
 
 
@@ -105,7 +108,7 @@ class VisionConfig:
     learning_rate: Positive = 1e-4
     """Step size of the optimiser."""
     validation_fraction: Fraction = 0.1
-    """Share of the episodes held out for validation."""
+    """Share of the episodes held out for validation: at least one episode, at most half of them."""
     validate_every: Annotated[Count, ANYTIME] = 500
     """Steps between validations, reconstruction strips and checkpoints."""
     validation_frames: Count = 1000
@@ -184,9 +187,9 @@ class ControllerConfig:
     """CMA-ES; with a diagonal covariance; with learning rates that adapt to noise; OpenAI's strategy; or PGPE."""
     population: Annotated[Whole, Field(ge=4)] = 64
     """Candidates a generation."""
-    rollouts: Count = 16
+    rollouts: Seeds = 16
     """Episodes a candidate; all candidates of a generation play the same ones."""
-    rollouts_schedule: Annotated[tuple[tuple[Natural, Count], ...], ANYTIME] = ()
+    rollouts_schedule: Annotated[tuple[tuple[Natural, Seeds], ...], ANYTIME] = ()
     """Pairs of a generation, counted from 0, and the episodes a candidate plays from it on: [[100, 32], [150, 64]]."""
     generations: Annotated[Count, ANYTIME] = 200
     """Generations; a larger number later goes on where evolution stopped."""
@@ -212,7 +215,7 @@ class ControllerConfig:
     """Cut a training episode after so many steps without a positive reward."""
     validate_every: Annotated[Count, ANYTIME] = 10
     """Generations between validations of the distribution's mean, on the real game."""
-    validation_episodes: Annotated[Count, ANYTIME] = 16
+    validation_episodes: Annotated[Seeds, ANYTIME] = 16
     """Real episodes of a validation."""
     validation_patience: Annotated[Count | None, ANYTIME] = None
     """Stop after so many validations in a row without a new best; a larger number later goes on."""
@@ -224,7 +227,7 @@ class ControllerConfig:
 class EvaluateConfig:
     """Stage 5: scores on the test seeds."""
 
-    episodes: Count = 100
+    episodes: Seeds = 100
     """Test episodes an agent and world."""
     worlds: tuple[Literal["real", "dream"], ...] = ("real", "dream")
     """Where each agent is scored."""
@@ -304,7 +307,8 @@ class ComputeConfig:
     workers: Annotated[Whole, Field(ge=-1)] = -1
     """Ray workers: -1 one a core of the cluster; 0 plays the games in this process, without Ray."""
     ray_address: str | None = None
-    """Address of a running Ray cluster; a private one on this machine if not given."""
+    """HOST:PORT of a running Ray cluster, or `auto` for that of RAY_ADDRESS or of `ray start` here; a private one on
+    this machine if not given."""
     device: str = "auto"
     """Torch device of V's and M's training and of a population's dreams: `cpu`, `cuda`, or `auto` for a GPU if there is
     one. Games are seen and played on the CPU."""
@@ -316,7 +320,7 @@ class ComputeConfig:
     cache: Natural = 64
     """Megabytes that Lance may keep of what it knows about where rollouts lie in their files."""
     lanes: Count = 32
-    """Games that a worker plays side by side, so that V and M work on batches."""
+    """Games that a worker plays side by side, so that V and M work on batches. Fewer than 16 round otherwise."""
     dream_lanes: Count = 512
     """Dreams that a worker dreams side by side."""
     gpu_dream_lanes: Count = 16_384

@@ -22,13 +22,10 @@ def export_agent(run: Run, name: str, to: Path, half: bool = True, note: str = "
     rounding costs. C stays float32. `note` is added to what the card says of the agent's making.
 
     Raises:
-        UserError: the controller is not finished, or the folder `to` exists.
+        UserError: the controller is not finished, or the folder `to` exists or cannot be made.
     """
     agent = agent_of_run(run, name)
-    if to.exists():
-        raise UserError(f"{to} exists: give a folder that does not, with --to.")
-    sweep(to.parent, f".{to.name}.")  # what was killed while it wrote
-    unfinished = to.with_name(f".{to.name}.{owner()}.tmp")
+    unfinished = _begin(to)
     try:
         agent.save(unfinished, torch.float16 if half else torch.float32)
         (unfinished / CARD).write_text(model_card(run, name, str(to), note), encoding="utf-8")
@@ -36,3 +33,16 @@ def export_agent(run: Run, name: str, to: Path, half: bool = True, note: str = "
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     say(f"Wrote {to}: {size(folder_bytes(to))}")
+
+
+def _begin(to: Path) -> Path:
+    """A folder beside the one that is to be made, to be written first."""
+    unfinished = to.with_name(f".{to.name}.{owner()}.tmp")
+    try:
+        if to.exists():
+            raise UserError(f"{to} exists: give a folder that does not, with --to.")
+        sweep(to.parent, f".{to.name}.")  # what was killed while it wrote
+        unfinished.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"The folder {to} cannot be made: {error.strerror}; give another one with --to.") from error
+    return unfinished

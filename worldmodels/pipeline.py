@@ -65,6 +65,7 @@ def _film(run: Run, name: str, world: str, render: Callable[[Run, str], None]) -
     """
     made_from = {
         "controller": run.controller(name).fingerprint(),
+        "task": to_dict(run.config.task),
         "render": to_dict(run.config.render),
         "stock": run.config.evaluate.stock,
     }

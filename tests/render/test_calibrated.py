@@ -34,6 +34,14 @@ def test_a_comparison_that_was_not_made_is_said_to_be_missing(tiny_run: Run) -> 
     assert "Not yet compared: run scripts/check_dream.py" in missing.text
 
 
+def test_a_comparison_of_another_m_is_not_shown(run: Run) -> None:
+    check_dream(run)
+    summary = run.memory.summary()
+    run.memory.finish({**summary, "trained": "anew"})
+    _, told = calibration_blocks(run)
+    assert "Not compared since M was trained anew: run scripts/check_dream.py" in told.text
+
+
 @pytest.mark.parametrize("content", [{}, {"entries": 3}, {"memory": "x", "more": 1}])
 def test_a_damaged_comparison_is_refused(run: Run, content: dict) -> None:
     run.calibration.folder.mkdir()

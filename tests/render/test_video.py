@@ -54,6 +54,13 @@ def test_gif_keeps_the_pace_at_a_lower_rate(tmp_path, fps, every):
         assert np.abs(shown[round(100 * (number + 0.5) * every / fps)] - colour).max() < 12
 
 
+@pytest.mark.parametrize("size", [(2, 16_386), (16_386, 2)])
+def test_what_no_video_can_show_is_a_sentence(tmp_path, size):
+    with pytest.raises(UserError, match=r"a video may have 16,384 on a side: lower render\.scale"):
+        write_video(tmp_path / "v.mp4", coloured(2, *size), fps=10)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_wide_gif_is_shrunk(tmp_path):
     write_video(tmp_path / "v.mp4", coloured(2, 90, 1000), 10, gif=True)
     with Image.open(tmp_path / "v.gif") as gif:

@@ -18,6 +18,9 @@ def calibration_blocks(run: Run) -> Iterator[Block]:
         yield Paragraph(f"Not yet compared: run scripts/check_dream.py --run {run.folder}.", aside=True)
         return
     found = typed(Calibration, read_json(path), str(path))
+    if run.memory.done is not None and found.memory != run.memory.fingerprint():
+        yield Paragraph(f"Not compared since M was trained anew: run scripts/check_dream.py --run {run.folder}.", True)
+        return
     for sentence in found.complaints:
         yield Paragraph(sentence)
     for sheet in sheets(found):

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from worldmodels.config import Config
+from worldmodels.config import Config, ControllerConfig
 from worldmodels.evaluate import RANDOM, read_scores
 from worldmodels.files import read_json
 from worldmodels.iterations import lineage
@@ -31,7 +31,9 @@ def model_card(run: Run, name: str, folder: str, note: str = "") -> str:
 
 
 def _blocks(run: Run, name: str, folder: str, note: str) -> Iterator[Block]:
-    alone = dataclasses.replace(run.config, controllers={name: run.config.controllers[name]})
+    # one whose folder was copied or renamed is none of the run's options
+    options = run.config.controllers.get(name) or run.controller(name).section(ControllerConfig, "controller")
+    alone = dataclasses.replace(run.config, controllers={name: options})
     yield Paragraph(in_words(alone))
     yield Listing("Score it, or play in its dream", _commands(folder))
     yield Heading("Scores")

@@ -20,6 +20,8 @@ GIF_RATE = 10.0
 GIF_WIDTH = 640
 """A GIF is at most so many pixels wide: a wider video is shrunk by a whole number."""
 GIF_COLOURS = 128
+MAX_SIDE = 16_384
+"""The encoder takes no picture that is wider or higher, in pixels."""
 BT709 = 1
 """Code of the colour matrix and primaries (ITU-T H.273), written into the file so that players agree on it."""
 PALETTE_SAMPLES, PALETTE_COUNTS = 16, 8
@@ -39,7 +41,7 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, gif: bool = Fa
         gif: write the GIF too, at a reduced rate.
 
     Raises:
-        UserError: there is no frame.
+        UserError: there is no frame, or frames are larger than a video's may be.
         ValueError: frames differ in size, or are not uint8 (H, W, 3).
     """
     kept = _Kept(fps) if gif else None
@@ -58,6 +60,11 @@ def _checked(frames: Iterable[Frames], path: Path) -> Iterator[Frames]:
         shape = shape or frame.shape
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != shape:
             raise ValueError(f"A frame of {path} is {frame.dtype} {frame.shape}, not uint8 {shape[:2]} x 3.")
+        if max(shape) > MAX_SIDE:
+            raise UserError(
+                f"{path} would be {shape[1]:,} x {shape[0]:,} pixels, and a video may have {MAX_SIDE:,} on a side: "
+                "lower render.scale, or show fewer render.dreams or render.temperatures."
+            )
         yield np.pad(frame, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge")
     if not shape:
         raise UserError(f"{path} would be empty: there is no frame to show.")
