@@ -48,8 +48,18 @@ def test_every_player_stands_in_every_world(run: Run, capsys: pytest.CaptureFixt
     assert found["ends"]["steps"] > 0
     assert found["rewards"]["error"] > 0
     assert found["errors"][0]["horizon"] == 1
+    seen = [(one["player"], one["temperature"]) for one in found["lifetimes"]]
+    assert seen == [(player, world) for player in players for world in (None, 1.0)]
     text = (run.calibration.folder / "table.md").read_text()
-    for word in (*players, "Steps survived", "Returns", "Prediction error", "Done head", "Reward head"):
+    for word in (
+        *players,
+        "Steps survived",
+        "Returns",
+        "Ends in 1,000 steps",
+        "Prediction error",
+        "Done head",
+        "Reward head",
+    ):
         assert word in text
         assert word in said.out
     for complaint in found["complaints"]:
@@ -185,7 +195,7 @@ def test_an_m_without_heads_is_checked_for_its_predictions_alone(run: Run, capsy
     train_checked_memory(headless)
     assert "its dream is no game" in capsys.readouterr().err
     found = table(run)
-    assert (found["entries"], found["ends"], found["rewards"]) == ([], None, None)
+    assert (found["entries"], found["lifetimes"], found["ends"], found["rewards"]) == ([], [], None, None)
     assert found["errors"]
 
 

@@ -1,10 +1,12 @@
 """What a calibration found, as tables."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from worldmodels.calibration.comparison import Entry
 from worldmodels.calibration.heads import Ends, Rewards
+from worldmodels.calibration.lifetimes import Lifetimes
 from worldmodels.calibration.prediction import DREAMS, Error
 from worldmodels.calibration.sheets import Sheet
 
@@ -20,6 +22,7 @@ class Calibration:
         errors: of M's predictions.
         ends, rewards: of its heads; None for a head that it does not have.
         complaints: sentences on where the dream and the game are apart.
+        lifetimes: at what age players' episodes end; empty if M predicts no ends.
     """
 
     memory: str
@@ -30,11 +33,13 @@ class Calibration:
     ends: Ends | None
     rewards: Rewards | None
     complaints: list[str]
+    lifetimes: list[Lifetimes] = field(default_factory=list)
 
 
 def sheets(found: Calibration) -> list[Sheet]:
     """All tables of a calibration."""
-    return [*_worlds(found), *_prediction(found.errors), *_ends(found.ends), *_rewards(found.rewards)]
+    worlds, heads = [*_worlds(found), *_lifetimes(found.lifetimes)], [*_ends(found.ends), *_rewards(found.rewards)]
+    return [*worlds, *_prediction(found.errors), *heads]
 
 
 def _worlds(found: Calibration) -> Iterator[Sheet]:
@@ -70,6 +75,29 @@ def _wide(entries: Sequence[Entry], cells: Sequence[Cells]) -> tuple[list[str], 
         if entry.player == first:
             headings += ["game"] if entry.temperature is None else [f"dream, tau {entry.temperature:g}", "x"]
     return headings, [row + [""] * (len(headings) - len(row)) for row in rows.values()]
+
+
+def _lifetimes(found: Sequence[Lifetimes]) -> Iterator[Sheet]:
+    if not found:
+        return
+    ages = found[0].ages
+    yield Sheet(
+        "Ends in 1,000 steps, by the age of the episode",
+        ["player", "world", *(f"{low} to {high}" for low, high in pairwise(ages))],
+        [
+            [
+                one.player if one.temperature is None else "",
+                "game" if one.temperature is None else f"dream, tau {one.temperature:g}",
+                *(_rate(ends, steps) for ends, steps in zip(one.ends, one.steps, strict=True)),
+            ]
+            for one in found
+        ],
+        "In brackets: how many ends. Empty: no episode came to that age.",
+    )
+
+
+def _rate(ends: int, steps: int) -> str:
+    return f"{1000 * ends / steps:.2f} ({ends})" if steps else ""
 
 
 def _prediction(errors: Sequence[Error]) -> Iterator[Sheet]:

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from worldmodels.agent import Agent, agent_of_run, blank_agent
-from worldmodels.calibration.comparison import Entry, compared, complaints
+from worldmodels.calibration.comparison import compared, complaints
 from worldmodels.calibration.heads import head_errors
+from worldmodels.calibration.lifetimes import side_by_side
 from worldmodels.calibration.plays import PlayTrial, Trial, key_of, play_trials
 from worldmodels.calibration.policies import scripted_policies
 from worldmodels.calibration.prediction import prediction_errors
@@ -80,7 +81,8 @@ def _calibration(run: Run) -> Calibration:
     # M knows nothing of later steps than the longest episode's last
     limits = (options.max_steps, dreamer.task.max_steps, int(latents.lengths.max()))
     limit = min(limit for limit in limits if limit is not None)
-    entries = _entries(run, dreamer, limit) if ends is not None or rewards is not None else []
+    game, dreams = _played(run, dreamer, limit) if ends is not None or rewards is not None else ({}, {})
+    entries, judged = compared(game, dreams), _judged(options.temperatures)
     return Calibration(
         memory=run.memory.fingerprint(),
         episodes=options.episodes,
@@ -89,7 +91,8 @@ def _calibration(run: Run) -> Calibration:
         errors=errors,
         ends=ends,
         rewards=rewards,
-        complaints=complaints(entries, _judged(options.temperatures), rewards is not None) if entries else [],
+        complaints=complaints(entries, judged, rewards is not None) if entries else [],
+        lifetimes=side_by_side(game, dreams[judged], judged, limit) if ends is not None else [],
     )
 
 
@@ -103,7 +106,8 @@ def _judged(temperatures: tuple[float, ...]) -> float:
     return min(temperatures, key=lambda temperature: abs(temperature - 1))
 
 
-def _entries(run: Run, dreamer: Agent, limit: int) -> list[Entry]:
+def _played(run: Run, dreamer: Agent, limit: int) -> tuple[dict[str, Outcomes], dict[float, dict[str, Outcomes]]]:
+    """How every player's episodes went in the game, and in the dreams by temperature."""
     config, agents = run.config, dict(_agents(run))
     makers = {name: run.controller(name).fingerprint() for name in agents}
     played = Played(run.calibration.folder / "played")
@@ -117,7 +121,7 @@ def _entries(run: Run, dreamer: Agent, limit: int) -> list[Entry]:
     for trial in trials:
         world = game if trial.temperature is None else dreams[trial.temperature]
         world |= _by_player(trial, outcomes[trial])
-    return compared(game, dreams)
+    return game, dreams
 
 
 def _agents(run: Run) -> Iterator[tuple[str, Agent]]:
