@@ -18,7 +18,7 @@ Whole = Annotated[int, Field(lt=2**63)]
 """A whole number that a run's `config.yaml` may hold: larger ones are refused when it is read."""
 Count = Annotated[Whole, Field(ge=1)]
 Natural = Annotated[Whole, Field(ge=0)]
-Seeds = Annotated[Count, Field(lt=1_000_000)]
+Episodes = Annotated[Count, Field(lt=1_000_000)]
 """A number of episodes that each have a seed of their own out of a range of a million."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -187,9 +187,9 @@ class ControllerConfig:
     """CMA-ES; with a diagonal covariance; with learning rates that adapt to noise; OpenAI's strategy; or PGPE."""
     population: Annotated[Whole, Field(ge=4)] = 64
     """Candidates a generation."""
-    rollouts: Seeds = 16
+    rollouts: Episodes = 16
     """Episodes a candidate; all candidates of a generation play the same ones."""
-    rollouts_schedule: Annotated[tuple[tuple[Natural, Seeds], ...], ANYTIME] = ()
+    rollouts_schedule: Annotated[tuple[tuple[Natural, Episodes], ...], ANYTIME] = ()
     """Pairs of a generation, counted from 0, and the episodes a candidate plays from it on: [[100, 32], [150, 64]]."""
     generations: Annotated[Count, ANYTIME] = 200
     """Generations; a larger number later goes on where evolution stopped."""
@@ -215,7 +215,7 @@ class ControllerConfig:
     """Cut a training episode after so many steps without a positive reward."""
     validate_every: Annotated[Count, ANYTIME] = 10
     """Generations between validations of the distribution's mean, on the real game."""
-    validation_episodes: Annotated[Seeds, ANYTIME] = 16
+    validation_episodes: Annotated[Episodes, ANYTIME] = 16
     """Real episodes of a validation."""
     validation_patience: Annotated[Count | None, ANYTIME] = None
     """Stop after so many validations in a row without a new best; a larger number later goes on."""
@@ -227,7 +227,7 @@ class ControllerConfig:
 class EvaluateConfig:
     """Stage 5: scores on the test seeds."""
 
-    episodes: Seeds = 100
+    episodes: Episodes = 100
     """Test episodes an agent and world."""
     worlds: tuple[Literal["real", "dream"], ...] = ("real", "dream")
     """Where each agent is scored."""

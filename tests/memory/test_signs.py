@@ -62,7 +62,7 @@ def test_gaussians_as_narrow_as_can_be_are_named() -> None:
 def test_heads_that_lose_far_more_on_held_out_episodes_have_learned_theirs_by_heart() -> None:
     learned, held_out = {"loss": 1.0, "done": 0.004, "reward": 0.2}, {"loss": 1.1, "done": 0.011, "reward": 0.25}
     sentence = str(by_heart_sentence(learned, held_out, 64))
-    assert "(done 0.0110 where it lost 0.0040 on those)" in sentence
+    assert "(loss of done 0.0110 there, 0.0040 on its own)" in sentence
     assert by_heart_sentence(learned, held_out, 8) is None
     assert by_heart_sentence(held_out, learned, 64) is None
     assert by_heart_sentence({"loss": 1.0}, {"loss": 9.0}, 64) is None

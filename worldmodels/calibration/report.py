@@ -83,11 +83,10 @@ def _lifetimes(found: Sequence[Lifetimes]) -> Iterator[Sheet]:
     ages = found[0].ages
     yield Sheet(
         "Ends in 1,000 steps, by the age of the episode",
-        ["player", "world", *(f"{low} to {high}" for low, high in pairwise(ages))],
+        ["player", *(f"{low} to {high}" for low, high in pairwise(ages))],
         [
             [
-                one.player if one.temperature is None else "",
-                "game" if one.temperature is None else f"dream, tau {one.temperature:g}",
+                one.player if one.temperature is None else f"  the same, dream, tau {one.temperature:g}",
                 *(_rate(ends, steps) for ends, steps in zip(one.ends, one.steps, strict=True)),
             ]
             for one in found

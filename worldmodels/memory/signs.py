@@ -78,8 +78,8 @@ def by_heart_sentence(learned: Mapping[str, float], held_out: Mapping[str, float
     names = [name for name in ("done", "reward") if held_out.get(name, 0) > BY_HEART * learned.get(name, math.inf)]
     if episodes < TELLING or not names:
         return None
-    losses = " and ".join(f"{name} {held_out[name]:.4f} where it lost {learned[name]:.4f}" for name in names)
+    losses = ", ".join(f"{name} {held_out[name]:.4f} there, {learned[name]:.4f} on its own" for name in names)
     return (
-        f"M has learned its episodes by heart, and is too sure of itself in others ({losses} on those): collect more "
+        f"M has learned its episodes by heart, and is too sure of itself in others (loss of {losses}): collect more "
         "episodes (collect.episodes), or train it with memory.dropout."
     )
