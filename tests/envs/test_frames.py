@@ -162,3 +162,41 @@ def test_a_game_that_cannot_defer_its_frames_shows_them(shape: tuple) -> None:
     shown = both_frames(env)
     develop = env.defer()
     assert all(np.array_equal(develop(frame), shown[0]) for frame in both_frames(env))
+
+
+class Broken(Picture):
+    """Fails in one of its methods, or pays something odd."""
+
+    def __init__(self, failing: str, reward: object = 1.0) -> None:
+        super().__init__(random_picture(64, 64, 3))
+        self.failing, self.reward = failing, reward
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+        if self.failing == "reset":
+            raise FileNotFoundError("level.wad")
+        return super().reset()
+
+    def step(self, action: object) -> tuple:
+        if self.failing == "step":
+            return {}["score"]
+        return self.picture, self.reward, False, False, {}
+
+
+def test_a_game_that_fails_is_named_with_the_place() -> None:
+    with pytest.raises(
+        UserError, match=r"Broken failed in reset, with FileNotFoundError in line \d+ of .*test_frames.*level.wad"
+    ):
+        TaskFrames(Broken("reset")).reset()
+    with pytest.raises(UserError, match=r"Broken failed in step, with KeyError in line \d+ of .*test_frames.*'score'"):
+        TaskFrames(Broken("step")).step(0)
+
+
+@pytest.mark.parametrize("reward", [None, "ten", np.zeros(2)])
+def test_a_reward_that_is_no_number_is_refused(reward: object) -> None:
+    with pytest.raises(UserError, match=r"Broken failed in step, with (Type|Value)Error"):
+        TaskFrames(Broken("nothing", reward)).step(0)
+
+
+def test_a_step_before_the_first_reset_is_still_its_callers_mistake() -> None:
+    with pytest.raises(gym.error.ResetNeeded):
+        TaskFrames(gym.wrappers.OrderEnforcing(Picture(random_picture(64, 64, 3)))).step(0)

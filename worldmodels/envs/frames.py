@@ -1,5 +1,6 @@
 """From whatever a game shows to a task frame: uint8, 64x64x3."""
 
+import traceback
 from collections.abc import Callable
 
 import cv2
@@ -12,6 +13,9 @@ from worldmodels.errors import UserError
 SIZE = 64
 """Height and width of a task frame in pixels: what V sees (Ha & Schmidhuber 2018, appendix A.1)."""
 SHAPE = (SIZE, SIZE, 3)
+
+PASSED_ON = UserError, gym.error.ResetNeeded
+"""What a game raises that is said already, or is its caller's mistake."""
 
 Frame = NDArray[np.uint8]
 Crop = tuple[int, int, int, int]
@@ -122,11 +126,29 @@ class TaskFrames(gym.Wrapper):
         return game.develop  # type: ignore[attr-defined]
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:
-        """First task frame of an episode."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return self._frame(observation), info
+        """First task frame of an episode; UserError if the game fails."""
+        try:
+            observation, info = self.env.reset(seed=seed, options=options)
+            return self._frame(observation), info
+        except PASSED_ON:
+            raise
+        except Exception as error:  # a game may raise anything
+            raise self._failed("reset", error) from error
 
     def step(self, action: object) -> tuple[Frame, float, bool, bool, dict]:
-        """One step; the observation is a task frame."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._frame(observation), float(reward), terminated, truncated, info
+        """One step; the observation is a task frame. UserError if the game fails, or pays what is no number."""
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            return self._frame(observation), float(reward), terminated, truncated, info
+        except PASSED_ON:
+            raise
+        except Exception as error:  # a game may raise anything
+            raise self._failed("step", error) from error
+
+    def _failed(self, doing: str, error: Exception) -> UserError:
+        """What is said of a game's own mistake: its author needs the place."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return UserError(
+            f"The game {self._name} failed in {doing}, with {type(error).__name__} in line {place.lineno} of "
+            f"{place.filename} ({error}): mend it there, then repeat the command."
+        )
