@@ -106,6 +106,16 @@ def test_the_loss_is_a_sum_over_pixels_plus_the_kl() -> None:
     assert metrics["loss"].item() == pytest.approx(PIXELS * 0.75**2 + 2 * kl, rel=1e-4)
 
 
+@pytest.mark.parametrize("grey", [0.25, 0.9])
+def test_fourth_powers_of_errors_are_added_to_the_loss_and_to_nothing_else(grey: float) -> None:
+    white = torch.full((3, 64, 64, 3), 255, dtype=torch.uint8)
+    plain = constant_vae(0.0, 0.0, grey, beta=0.0).loss(white, seed=1)
+    weighted = constant_vae(0.0, 0.0, grey, beta=0.0, outliers=30.0).loss(white, seed=1)
+    added = (weighted["loss"] - plain["loss"]).item()
+    assert added == pytest.approx(30 * PIXELS * (1 - grey) ** 4, rel=1e-3)
+    assert weighted["reconstruction"].item() == plain["reconstruction"].item()
+
+
 def test_the_floor_is_on_the_total_kl_of_each_frame() -> None:
     model, frames = vae(latent_dim=4), pictures(6)
     with torch.no_grad():

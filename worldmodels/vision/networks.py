@@ -124,3 +124,8 @@ def signed(images: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, "b 3 64 64"]:
 def squared_error(decoded: Float[Tensor, "b 3 64 64"], images: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, " b"]:
     """Sum over the pixels of each image: an average would let every other term of a loss win."""
     return F.mse_loss(decoded, images, reduction="none").flatten(1).sum(1)
+
+
+def fourth_powers(decoded: Float[Tensor, "b 3 64 64"], images: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, " b"]:
+    """Sum of the fourth powers of the errors of each image, to which a few large ones add most."""
+    return (decoded - images).square().square().flatten(1).sum(1)

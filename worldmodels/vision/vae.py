@@ -17,6 +17,7 @@ from worldmodels.vision.networks import (
     decoder_layers,
     draw,
     encoder_layers,
+    fourth_powers,
     squared_error,
 )
 from worldmodels.vision.single_loss import SingleLossModel
@@ -36,6 +37,9 @@ class VAEConfig(ConvConfig):
     floor_on: Literal["total", "dimension"] = "total"
     """The floor is `kl_floor * latent_dim` on the whole KL of a frame, as in the paper's code, or `kl_floor` on each
     dimension's average over the batch (Kingma et al. 2016), so that no dimension lives on what another saves."""
+    outliers: NonNegative = 0.0
+    """Weight of the fourth powers of the errors beside their squares. What is small and bright, as a fireball is, costs
+    few squares where it is left out, and many fourth powers; the paper has none."""
 
 
 def kl_to_standard_normal(posterior: Posterior) -> Float[Tensor, "b z"]:
@@ -98,8 +102,11 @@ class VAE(SingleLossModel):
         decoded = draw(self.expand, self.decoder, posterior.sample(noise))
         reconstruction = squared_error(decoded, images)  # (B,)
         kl = kl_to_standard_normal(posterior)  # (B, Z)
+        loss = reconstruction + self.config.beta * floored(kl, self.config)
+        if self.config.outliers:
+            loss = loss + self.config.outliers * fourth_powers(decoded, images)
         metrics = {
-            "loss": (reconstruction + self.config.beta * floored(kl, self.config)).mean(),
+            "loss": loss.mean(),
             "reconstruction": reconstruction.mean(),
             "kl": kl.sum(1).mean(),
             "dead_dimensions": (kl.mean(0) < DEAD_NATS).sum(),
