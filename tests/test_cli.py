@@ -282,6 +282,23 @@ def test_a_script_of_its_own_process_ends_with_status_2_and_a_sentence(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_reader_who_leaves_ends_a_script_without_a_word() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(SCRIPTS / "evaluate.py"), "--help"]
+    said = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (said.returncode, said.stderr) == (141, b"")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_no_reader_who_left() -> None:
+    def work() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        guarded(work)
+
+
 def test_every_option_stands_in_a_scripts_help(call: Callable[..., Said]) -> None:
     helped = "".join(call(script.stem, "--help", "--run", "x").out for script in sorted(SCRIPTS.glob("*.py")))
     missing = []

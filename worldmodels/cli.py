@@ -6,6 +6,9 @@ import dataclasses
 import difflib
 import inspect
 import itertools
+import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -27,6 +30,7 @@ from worldmodels.stopping import Terminated, stops_cleanly
 
 RUN_HELP = "Folder of the run; made if it is new. Its recorded options are the defaults of every later call."
 DEFAULT_RUNS = Path("runs")
+STDOUT = 1
 CONFIG_HELP = "YAML files, or names of those in configs/, laid one over the other: e.g. `car_racing quick`."
 
 
@@ -47,12 +51,19 @@ def stage_main(stage: Callable[..., Any], sections: Sequence[str], **extras: tup
 def guarded(work: Callable[[], object]) -> None:
     """Run a script's work; errors meant for people become one sentence on standard error and exit status 2.
 
-    So do Ctrl-C (status 130) and SIGTERM (143), after which nothing is left running.
+    So do Ctrl-C (status 130) and SIGTERM (143), after which nothing is left running. If whoever read the output has
+    left, as `head` does, nothing more is said (141).
     """
     keep_freed_memory()
     try:
         with stops_cleanly():
             work()
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_has_left():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # what is not yet written goes there
+        sys.exit(128 + signal.SIGPIPE)
     except UserError as error:
         fail(str(error))
     except KeyboardInterrupt as error:
@@ -63,6 +74,13 @@ def guarded(work: Callable[[], object]) -> None:
         if reason is None:
             raise
         fail(f"{reason}. What is finished is kept: repeat the command once that is mended.")
+
+
+def _reader_has_left() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def fail(sentence: str, status: int = 2) -> None:
