@@ -31,6 +31,7 @@ from worldmodels.stopping import Terminated, stops_cleanly
 RUN_HELP = "Folder of the run; made if it is new. Its recorded options are the defaults of every later call."
 DEFAULT_RUNS = Path("runs")
 STDOUT = 1
+"""Descriptor of standard output, which tests have something else in the place of."""
 CONFIG_HELP = "YAML files, or names of those in configs/, laid one over the other: e.g. `car_racing quick`."
 
 
