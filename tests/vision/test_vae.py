@@ -110,7 +110,7 @@ def test_the_loss_is_a_sum_over_pixels_plus_the_kl() -> None:
 def test_fourth_powers_of_errors_are_added_to_the_loss_and_to_nothing_else(grey: float) -> None:
     white = torch.full((3, 64, 64, 3), 255, dtype=torch.uint8)
     plain = constant_vae(0.0, 0.0, grey, beta=0.0).loss(white, seed=1)
-    weighted = constant_vae(0.0, 0.0, grey, beta=0.0, outliers=30.0).loss(white, seed=1)
+    weighted = constant_vae(0.0, 0.0, grey, beta=0.0, outlier_weight=30.0).loss(white, seed=1)
     added = (weighted["loss"] - plain["loss"]).item()
     assert added == pytest.approx(30 * PIXELS * (1 - grey) ** 4, rel=1e-3)
     assert weighted["reconstruction"].item() == plain["reconstruction"].item()

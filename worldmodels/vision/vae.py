@@ -37,7 +37,7 @@ class VAEConfig(ConvConfig):
     floor_on: Literal["total", "dimension"] = "total"
     """The floor is `kl_floor * latent_dim` on the whole KL of a frame, as in the paper's code, or `kl_floor` on each
     dimension's average over the batch (Kingma et al. 2016), so that no dimension lives on what another saves."""
-    outliers: NonNegative = 0.0
+    outlier_weight: NonNegative = 0.0
     """Weight of the fourth powers of the errors beside their squares. What is small and bright, as a fireball is, costs
     few squares where it is left out, and many fourth powers; the paper has none."""
 
@@ -103,8 +103,8 @@ class VAE(SingleLossModel):
         reconstruction = squared_error(decoded, images)  # (B,)
         kl = kl_to_standard_normal(posterior)  # (B, Z)
         loss = reconstruction + self.config.beta * floored(kl, self.config)
-        if self.config.outliers:
-            loss = loss + self.config.outliers * fourth_powers(decoded, images)
+        if self.config.outlier_weight:
+            loss = loss + self.config.outlier_weight * fourth_powers(decoded, images)
         metrics = {
             "loss": loss.mean(),
             "reconstruction": reconstruction.mean(),
