@@ -1,7 +1,5 @@
 """V and M together, following a batch of running games: the world model that an agent carries."""
 
-import copy
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -13,6 +11,7 @@ from worldmodels.memory.mdn_rnn import MDNRNN, Prediction, State
 from worldmodels.memory.stepper import Stepper
 from worldmodels.noise import even, normal, uniform
 from worldmodels.vision.base import VisionModel
+from worldmodels.vision.packed import in_bfloat16
 
 BLOCK = 16
 """Frames that V encodes at once: on a CPU, the gain of larger blocks is small, and every started block is paid for."""
@@ -42,8 +41,7 @@ class WorldModel:
         precision: torch.dtype = torch.float32,
     ) -> None:
         self.memory, self.inputs, self.sample = memory, inputs, sample
-        # a copy, because `.to` would round the agent's own weights
-        self.vision = vision if precision == torch.float32 else copy.deepcopy(vision).to(precision)
+        self.vision = in_bfloat16(vision) if precision == torch.bfloat16 else vision
         self._block = min(BLOCK, lanes)
         self._stepper = Stepper(memory, block=self._block)
         self.state = memory.initial_state(lanes)

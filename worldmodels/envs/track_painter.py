@@ -1,6 +1,7 @@
 """A CarRacing track painted once an episode, and looked at through a moving camera."""
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -62,13 +63,11 @@ class TrackPainter:
 
     def __init__(self, lens: Lens) -> None:
         self._lens = lens
-        self._sharp = np.zeros((SIDE, SIDE, 4), np.uint8)
         self._levels = [np.zeros((SIDE >> n, SIDE >> n, 4), np.uint8) for n in range(LEVELS)]
-        # A task frame's pixel is three texels wide. Blurred as much, the texture gives the mean over a
-        # pixel's area by one bilinear sample; for stock's narrower pixels that sample is blur enough.
-        self._is_blurred = lens.pixel_width > 12
-        if not self._is_blurred:
-            self._levels[0] = self._sharp
+        # A task frame's pixel is three texels wide and two high: one bilinear sample of the texture of half the scale
+        # is about the mean over its area, for a quarter of the memory to walk through, which no cache holds for as many
+        # games as are played side by side. For stock's narrower pixels a sample of the full scale is blur enough.
+        self._level = 1 if lens.pixel_width > 12 else 0
         self._ground = np.zeros((2 * PERIOD, 2 * PERIOD), np.uint32)  # RGB and nothing as one number
         self._colours: list[tuple[int, ...]] = []
         self._corners = np.zeros((0, 4, 2), np.int32)
@@ -95,25 +94,18 @@ class TrackPainter:
         self._ground[:] = _packed(field)
         squares = self._ground.reshape(2, PERIOD, 2, PERIOD)[:, : PERIOD // 2, :, : PERIOD // 2]
         squares[:] = _packed(grass)
-        whole = self._sharp.view(np.uint32).reshape(SIDE // PERIOD, PERIOD, SIDE // PERIOD, PERIOD)
+        whole = self._levels[0].view(np.uint32).reshape(SIDE // PERIOD, PERIOD, SIDE // PERIOD, PERIOD)
         whole[:] = self._ground[:PERIOD, None, :PERIOD]
         for corners, colour in zip(self._corners, self._colours, strict=True):
-            cv2.fillConvexPoly(self._sharp, corners, colour, cv2.LINE_AA, SHIFT)
-        self._shrink_texture()
-
-    def _shrink_texture(self) -> None:
-        if self._is_blurred:
-            cv2.blur(self._sharp, (3, 3), dst=self._levels[0])
-        finer = self._sharp
-        for level in self._levels[1:]:
+            cv2.fillConvexPoly(self._levels[0], corners, colour, cv2.LINE_AA, SHIFT)
+        for finer, level in pairwise(self._levels):
             cv2.resize(finer, level.shape[:2], dst=level, interpolation=cv2.INTER_AREA)
-            finer = level
 
     def repaint(self, index: int, colour: np.ndarray) -> None:
         """Give polygon `index` another colour.
 
-        Its surroundings are painted anew, since smoothed outlines painted twice would be thicker. Only the
-        full-scale texture changes: the others serve the first second alone, where a tile is hardly a pixel
+        Its surroundings are painted anew, since smoothed outlines painted twice would be thicker. Coarser textures
+        than the one that is looked at after the opening zoom do not change: in that second a tile is hardly a pixel,
         and its change of shade at most five levels.
         """
         self._colours[index] = shown(colour)
@@ -125,10 +117,14 @@ class TrackPainter:
         origin = np.array((left - MARGIN, bottom - MARGIN), np.int32) << SHIFT
         for other in self._touching(left, bottom, right, top):
             cv2.fillConvexPoly(canvas, self._corners[other] - origin, self._colours[other], cv2.LINE_AA, SHIFT)
-        self._sharp[bottom:top, left:right] = canvas[MARGIN:-MARGIN, MARGIN:-MARGIN]
-        if self._is_blurred:
-            around = cv2.blur(self._sharp[bottom - 1 : top + 1, left - 1 : right + 1], (3, 3))
-            self._levels[0][bottom:top, left:right] = around[1:-1, 1:-1]
+        full, half = self._levels[:2]
+        full[bottom:top, left:right] = canvas[MARGIN:-MARGIN, MARGIN:-MARGIN]
+        if self._level:
+            left, bottom, right, top = left // 2, bottom // 2, (right + 1) // 2, (top + 1) // 2
+            touched = full[2 * bottom : 2 * top, 2 * left : 2 * right]
+            half[bottom:top, left:right] = cv2.resize(
+                touched, (right - left, top - bottom), interpolation=cv2.INTER_AREA
+            )
 
     def _touching(self, left: int, bottom: int, right: int, top: int) -> list[int]:
         """The polygons, in drawing order, whose boxes share texels with a window."""
@@ -146,7 +142,7 @@ class TrackPainter:
             zoom: screen pixels per unit of the world.
         """
         lens = self._lens
-        samples, level = 1, 0
+        samples, level = 1, self._level
         if zoom < FULL_ZOOM:  # pixels much wider than texels: four samples each, from a coarser texture
             samples = 2
             texels = math.sqrt(lens.pixel_width * lens.pixel_height) * TEXELS_PER_UNIT / zoom
