@@ -17,7 +17,7 @@ import torch
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig, ControllerConfig
-from worldmodels.controller.linear import LinearController
+from worldmodels.controller.form import ControllerForm
 from worldmodels.envs import make_game
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.memory.mdn_rnn import MDNRNN
@@ -37,7 +37,7 @@ def gentle_agent() -> Agent:
     empty = torch.zeros(0, vision.latent_dim), torch.zeros(0, config.memory.hidden)
     starts = Starts(empty[0], empty[0], empty[1], empty[1], torch.zeros(0, dtype=torch.bool))
     controller = ControllerConfig()
-    form = LinearController.build(controller, vision.latent_dim, config.memory.hidden, squash.dim)
+    form = ControllerForm.build(controller, vision.latent_dim, config.memory.hidden, squash.dim)
     parameters = np.zeros(form.parameters, np.float32)
     parameters[-3:] = 0.0, -1.0, -1.0  # biases: straight on, a little gas, no brake
     return Agent(config.task, squash, vision, memory, starts, controller, parameters)

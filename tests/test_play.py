@@ -9,11 +9,11 @@ from gymnasium.vector import VectorEnv
 
 from worldmodels.agent import Agent
 from worldmodels.config import ComputeConfig
-from worldmodels.controller import LinearController
+from worldmodels.controller import ControllerForm
 from worldmodels.envs.actions import squash_for
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
-from worldmodels.play import Cuts, LinearPolicy, RandomPolicy, play
+from worldmodels.play import CandidatePolicy, Cuts, RandomPolicy, play
 from worldmodels.real_world import RealWorld
 from worldmodels.seeds import stream
 from worldmodels.world_model import WorldModel
@@ -151,19 +151,19 @@ def test_a_return_that_is_not_finite_is_refused() -> None:
 
 
 def test_an_action_that_is_not_finite_is_refused(tiny_agent: Agent) -> None:
-    form = LinearController(0, 1, bias=True)
-    broken = LinearPolicy(form, SQUASH, np.array([[np.nan]]), np.zeros(1, np.int64), 1)
+    form = ControllerForm(0, 1, bias=True)
+    broken = CandidatePolicy(form, SQUASH, np.array([[np.nan]]), np.zeros(1, np.int64), 1)
     with pytest.raises(UserError, match="action is not a finite number, at step 0 of the episode with seed 1:"):
         play(blind_world(tiny_agent, 1), broken, np.array([1]))
 
 
 def test_each_item_is_played_by_its_own_candidate(tiny_agent: Agent) -> None:
     """Candidates that hold a steady action each: their returns tell them apart."""
-    form = LinearController(0, 1, bias=True)
+    form = ControllerForm(0, 1, bias=True)
     steady = np.array([-2.0, 0.0, 0.5])
     players = np.array([0, 1, 2, 2, 0])
     seeds = np.array([7, 7, 7, 16, 16])  # episodes of 8 steps
-    policy = LinearPolicy(form, SQUASH, steady[:, None], players, 2)
+    policy = CandidatePolicy(form, SQUASH, steady[:, None], players, 2)
     outcomes = play(blind_world(tiny_agent, 2), policy, seeds)
     assert outcomes.returns == pytest.approx(28 + 8 * np.tanh(steady[players]) / 4, abs=1e-5)
 

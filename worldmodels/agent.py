@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodels.config import ComputeConfig, ControllerConfig, DreamStart, MemoryConfig, TaskConfig, VisionConfig
-from worldmodels.controller.linear import LinearController
+from worldmodels.controller.form import ControllerForm
 from worldmodels.data.rollouts import squash_of
 from worldmodels.dream import DreamRollouts, DreamVectorEnv, Guards
 from worldmodels.envs.actions import Squash
@@ -25,7 +25,7 @@ from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
 from worldmodels.memory.starts import Starts, load_starts, save_starts
 from worldmodels.memory.train import trained_memory
 from worldmodels.options import identity, load_config, to_dict, typed
-from worldmodels.play import LinearPolicy
+from worldmodels.play import CandidatePolicy
 from worldmodels.real_world import RealWorld
 from worldmodels.records import SCHEMA, check_schema
 from worldmodels.runs import Run, stored_options
@@ -59,10 +59,10 @@ class Agent:
     parameters: NDArray[np.float32]
 
     @property
-    def form(self) -> LinearController:
+    def form(self) -> ControllerForm:
         """C's form."""
         hidden = self.memory.config.hidden
-        return LinearController.build(self.config, self.vision.latent_dim, hidden, self.squash.dim)
+        return ControllerForm.build(self.config, self.vision.latent_dim, hidden, self.squash.dim)
 
     def world_model(self, lanes: int, compute: ComputeConfig) -> WorldModel:
         """V and M, ready to follow `lanes` games."""
@@ -133,16 +133,17 @@ class Agent:
 
     def policy(
         self, lanes: int, items: int, candidates: NDArray | None = None, players: NDArray[np.int64] | None = None
-    ) -> LinearPolicy:
+    ) -> CandidatePolicy:
         """The agent's C in charge of all items, or candidates (N, P) in its place, `players[i]` of item i."""
         chosen = self.parameters[None] if candidates is None else candidates
-        return LinearPolicy(
+        return CandidatePolicy(
             self.form, self.squash, chosen, np.zeros(items, np.int64) if players is None else players, lanes
         )
 
     def digest(self) -> str:
         """A name for what the agent is: its weights, and the options that say how it acts, not how it was evolved."""
-        acts = self.config.inputs, self.config.bias, self.config.latent
+        config = self.config
+        acts = config.inputs, config.bias, config.latent, *([config.hidden] if config.hidden else [])
         named = hashlib.sha256(repr((self.task, self.squash, self.vision.config, self.memory.config, acts)).encode())
         for weights in (self.vision.state_dict(), self.memory.state_dict(), self.starts._asdict()):
             for tensor in weights.values():

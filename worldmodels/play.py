@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worldmodels.controller.linear import LinearController, outputs
+from worldmodels.controller.form import ControllerForm, outputs
 from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
 from worldmodels.pulse import beat
@@ -72,25 +72,26 @@ class Policy(Protocol):
         """Actions (B, A) for what is seen (B, F)."""
 
 
-class LinearPolicy:
-    """Candidates (N, P) of a linear controller; item i is played by candidate `players[i]`."""
+class CandidatePolicy:
+    """Candidates (N, P) of a controller; item i is played by candidate `players[i]`."""
 
     def __init__(
-        self, form: LinearController, squash: Squash, candidates: NDArray, players: NDArray[np.int64], lanes: int
+        self, form: ControllerForm, squash: Squash, candidates: NDArray, players: NDArray[np.int64], lanes: int
     ) -> None:
-        self._weight, self._bias = form.weights(candidates)
         self._players, self._squash = players, squash
-        self._lane_weight = torch.zeros(lanes, *self._weight.shape[1:])
-        self._lane_bias = torch.zeros(lanes, *self._bias.shape[1:])
+        self._candidates = form.layers(candidates)
+        first = np.zeros(lanes, np.int64)
+        self._lanes = [(weight[first], bias[first]) for weight, bias in self._candidates]
 
     def begin(self, lane: int, item: int, seed: int) -> None:
         """Put the item's candidate in charge of a lane."""
-        self._lane_weight[lane] = self._weight[self._players[item]]
-        self._lane_bias[lane] = self._bias[self._players[item]]
+        for own, layer in zip(self._lanes, self._candidates, strict=True):
+            for part, candidates in zip(own, layer, strict=True):
+                part[lane] = candidates[self._players[item]]
 
     def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (B, A), before squashing, of every lane's candidate for its own features."""
-        return outputs(self._lane_weight, self._lane_bias, torch.from_numpy(features)).numpy()
+        return outputs(self._lanes, torch.from_numpy(features)).numpy()
 
     def act(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Every lane's candidate acts on its own features."""

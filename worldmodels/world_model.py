@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worldmodels.controller.linear import features
+from worldmodels.controller.form import features
 from worldmodels.memory.mdn_rnn import MDNRNN, Prediction, State
 from worldmodels.memory.stepper import Stepper
 from worldmodels.noise import even, normal, uniform

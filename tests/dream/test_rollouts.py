@@ -6,12 +6,12 @@ import pytest
 import torch
 from dreaming import BOX, DISCRETE, PAIRS, H, Z, memory_of
 
-from worldmodels.controller.linear import LinearController
+from worldmodels.controller.form import ControllerForm
 from worldmodels.dream import DreamRollouts, DreamVectorEnv, Guards, rollouts
 from worldmodels.dream.rollouts import Squashed
 from worldmodels.envs.actions import Squash
 from worldmodels.memory.starts import Starts
-from worldmodels.play import Cuts, LinearPolicy, play
+from worldmodels.play import CandidatePolicy, Cuts, play
 
 CPU = torch.device("cpu")
 N, K = 6, 40
@@ -23,21 +23,21 @@ def starts_of(count: int = 6) -> Starts:
     return Starts(torch.randn(count, Z), torch.zeros(count, Z), *states, torch.ones(count, dtype=torch.bool))
 
 
-def population(form: LinearController) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def population(form: ControllerForm) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     random = np.random.default_rng(2)
     candidates = random.normal(0, 1, (N, form.parameters)).astype(np.float32)
     return candidates, random.integers(0, N, K), random.integers(0, 2**62, K)
 
 
-def form_of(squash: Squash) -> LinearController:
-    return LinearController(Z + 2 * H, squash.dim, bias=True)
+def form_of(squash: Squash, hidden: int = 0) -> ControllerForm:
+    return ControllerForm(Z + 2 * H, squash.dim, bias=True, hidden=hidden)
 
 
-def both_ways(squash, guards=Guards(), lanes=16, cuts=Cuts(), ends=-3.0, temperature=1.0):  # noqa: B008
-    memory, starts, form = memory_of(squash, ends), starts_of(), form_of(squash)
+def both_ways(squash, guards=Guards(), lanes=16, cuts=Cuts(), ends=-3.0, temperature=1.0, hidden=0):  # noqa: B008
+    memory, starts, form = memory_of(squash, ends), starts_of(), form_of(squash, hidden)
     candidates, players, seeds = population(form)
     world = DreamVectorEnv(memory, starts, squash, lanes, "zch", temperature, 60, guards=guards)
-    outcomes = play(world, LinearPolicy(form, squash, candidates, players, lanes), seeds, cuts)
+    outcomes = play(world, CandidatePolicy(form, squash, candidates, players, lanes), seeds, cuts)
     dreams = DreamRollouts(memory, starts, squash, form, "zch", temperature, 60, lanes, CPU, torch.float32, guards)
     return outcomes, dreams.play(candidates, players, seeds, *cuts)
 
@@ -69,6 +69,12 @@ def test_guards_are_the_same_too(ensemble):
     outcomes, tally = both_ways(DISCRETE, guards)
     assert np.array_equal(tally.lengths.numpy(), outcomes.lengths)
     np.testing.assert_allclose(tally.returns.numpy(), outcomes.returns, rtol=1e-4, atol=1e-4)
+
+
+def test_a_hidden_layer_dreams_alike_and_otherwise_than_none():
+    outcomes, tally = both_ways(BOX, hidden=3)
+    np.testing.assert_allclose(tally.returns.numpy(), outcomes.returns, rtol=1e-4, atol=1e-4)
+    assert not np.array_equal(outcomes.lengths, both_ways(BOX)[0].lengths)
 
 
 @pytest.mark.parametrize("cuts", [Cuts(max_steps=5), Cuts(patience=2), Cuts(3, 17)])

@@ -65,6 +65,13 @@ def test_a_c_whose_outputs_mean_other_actions_begins_at_zero(
     assert np.array_equal(begins_at(after, "real"), kept)
 
 
+def test_a_c_with_another_hidden_layer_begins_at_zero(after: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where it has as many parameters by chance."""
+    other = dataclasses.replace(after.config.controllers["real"], hidden=1)
+    assert begins_at(after, "real", controllers={"real": other}) is None
+    assert "C real begins at zero" in capsys.readouterr().err
+
+
 def test_what_actions_meant_is_not_asked_of_a_run_whose_rollouts_are_gone(before: Run, after: Run) -> None:
     shutil.rmtree(before.rollouts.folder)
     assert begins_at(after, "real") is not None

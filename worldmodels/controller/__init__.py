@@ -1,5 +1,5 @@
-"""C: the linear controller."""
+"""C: the controller."""
 
-from worldmodels.controller.linear import LinearController
+from worldmodels.controller.form import ControllerForm
 
-__all__ = ["LinearController"]
+__all__ = ["ControllerForm"]

@@ -6,7 +6,7 @@ than the steps. Here candidates, dreams and scores stay on the device, and every
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worldmodels.controller.linear import LinearController, features, outputs
+from worldmodels.controller.form import ControllerForm, Layer, features, outputs
 from worldmodels.dream.guards import Guards
 from worldmodels.dream.simulator import Events, Simulator
 from worldmodels.envs.actions import Squash
@@ -93,7 +93,7 @@ class DreamRollouts:
         memory: MDNRNN,
         starts: Starts,
         squash: Squash,
-        form: LinearController,
+        form: ControllerForm,
         inputs: str,
         temperature: float,
         max_steps: int,
@@ -128,20 +128,19 @@ class DreamRollouts:
         Returns:
             The tally of the I items, on the CPU.
         """
-        weight, bias = (tensor.to(self.device) for tensor in self.form.weights(candidates))
+        layers = [(weight.to(self.device), bias.to(self.device)) for weight, bias in self.form.layers(candidates)]
         who, which = torch.from_numpy(players).to(self.device), torch.from_numpy(seeds).to(self.device)
         limit = min(self.max_steps, max_steps or self.max_steps)
         parts = []
         for player, seed in zip(who.split(self.lanes), which.split(self.lanes), strict=True):
             tally = Tally.begin(len(seed), self.device)
-            self._play(weight, bias, player, seed, tally, limit, patience or NEVER)
+            self._play(layers, player, seed, tally, limit, patience or NEVER)
             parts.append(dataclasses.astuple(tally))
         return Tally(*(torch.cat(columns).cpu() for columns in zip(*parts, strict=True)))
 
     def _play(
         self,
-        weight: Float[Tensor, "n a f"],
-        bias: Float[Tensor, "n a 1"],
+        layers: Sequence[Layer],
         player: Int[Tensor, " i"],
         seed: Int[Tensor, " i"],
         tally: Tally,
@@ -154,8 +153,8 @@ class DreamRollouts:
         simulator = Simulator(self.memory, self.starts, count, self.precision, self.guards, block)
         simulator.begin(torch.arange(count), seed)
         while len(lanes := simulator.lanes):
-            own = weight[player[lanes]], bias[player[lanes]]
-            step = partial(self._step, simulator, *own, tally, limit, patience)
+            own = [(weight[player[lanes]], bias[player[lanes]]) for weight, bias in layers]
+            step = partial(self._step, simulator, own, tally, limit, patience)
             # `step` has to stay: the recording reads and writes its tensors where they lie
             again = _recorded(step) if self.device.type == "cuda" and simulator.of_one_shape else step
             while simulator.lanes is lanes:  # until rows are dropped
@@ -166,15 +165,14 @@ class DreamRollouts:
     def _step(
         self,
         simulator: Simulator,
-        weight: Float[Tensor, "r a f"],
-        bias: Float[Tensor, "r a 1"],
+        layers: Sequence[Layer],
         tally: Tally,
         limit: int,
         patience: int,
     ) -> None:
         """One step of all dreams under way, each row by a candidate of its own."""
         dreams, lanes = simulator.dreams, simulator.lanes
-        action = self._squashed(outputs(weight, bias, features(self.inputs, dreams.z, dreams.h, dreams.c)))
+        action = self._squashed(outputs(layers, features(self.inputs, dreams.z, dreams.h, dreams.c)))
         tally.add(lanes, action, simulator.step(action, self.temperature), limit, patience)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worldmodels.controller.linear import feature_dim, features
+from worldmodels.controller.form import feature_dim, features
 from worldmodels.dream.guards import Guards
 from worldmodels.dream.simulator import Simulator
 from worldmodels.envs.actions import Squash

@@ -37,6 +37,6 @@ def _sees_the_same(run: Run, stage: Stage, config: ControllerConfig) -> bool:
     Those of an untrained M are other ones with every seed; a checkpoint does not tell its run's.
     """
     kept = stage.section(ControllerConfig, "controller")
-    if (kept.inputs, kept.bias, kept.memory) != (config.inputs, config.bias, config.memory):
+    if any(getattr(kept, option) != getattr(config, option) for option in ("inputs", "bias", "hidden", "memory")):
         return False
     return kept.memory == "trained" or stage.options().get("seed") == run.config.seed

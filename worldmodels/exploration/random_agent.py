@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodels.config import MemoryConfig, VisionConfig
-from worldmodels.controller.linear import LinearController, outputs
+from worldmodels.controller.form import ControllerForm, outputs
 from worldmodels.envs.actions import Actions, Squash
 from worldmodels.memory.mdn_rnn import MDNRNN
 from worldmodels.seeds import torch_seed
@@ -26,16 +26,16 @@ class RandomAgent:
         spread = MAX_STANDARD_DEVIATION * float(torch.rand((), generator=generator))
         vision = build_vision(vision_config).eval()
         memory = MDNRNN(memory_config, vision.latent_dim, squash.dim, vision.levels).eval()
-        form = LinearController(vision.latent_dim + memory_config.hidden, squash.dim, bias=True)
+        form = ControllerForm(vision.latent_dim + memory_config.hidden, squash.dim, bias=True)
         with torch.no_grad():
             for parameter in (*vision.parameters(), *(p for p in memory.parameters() if p.requires_grad)):
                 parameter.copy_(spread * torch.randn(parameter.shape, generator=generator))
-        self._controller = form.weights(spread * torch.randn(1, form.parameters, generator=generator).numpy())
+        self._controller = form.layers(spread * torch.randn(1, form.parameters, generator=generator).numpy())
         self._world_model, self._squash = WorldModel(vision, memory, lanes=1), squash
 
     def act(self, frame: NDArray[np.uint8]) -> Actions:
         """What the random agent does."""
-        raw = outputs(*self._controller, self._world_model.observe(frame[None]))
+        raw = outputs(self._controller, self._world_model.observe(frame[None]))
         actions = self._squash(raw.numpy())
         self._world_model.remember(actions)
         return actions[0]
