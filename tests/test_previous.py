@@ -92,6 +92,24 @@ def test_every_m_begins_at_the_previous_weights_of_its_number(before: Run, after
     assert "previous" not in run.member(2).options()
 
 
+def test_without_steps_v_and_m_stay_to_the_bit(before: Run, after: Run) -> None:
+    kept = Run(after.folder, sized(sized(after.config, "vision", steps=0), "memory", steps=0))
+    train_vision(kept)
+    train_memory(kept)
+    for trained in (trained_vision, lambda run: trained_member(run, 0)[0]):
+        for name, tensor in trained(kept).state_dict().items():
+            assert torch.equal(tensor, trained(before).state_dict()[name])
+    train_controller(kept, "real")
+
+
+def test_no_steps_and_nothing_to_keep_is_refused(before: Run, after: Run) -> None:
+    fresh = Run(after.folder, sized(changed(after, previous=None).config, "vision", steps=0))
+    assert "vision.steps is 0" in refusal(train_vision, fresh)
+    train_vision(after)
+    further = Run(after.folder, sized(with_memory(after, members=2).config, "memory", steps=0))
+    assert "memory.steps is 0" in refusal(train_memory, further)  # there was no second M
+
+
 def test_c_evolves_on_from_the_previous_one(before: Run, after: Run) -> None:
     train_vision(after)
     train_memory(after)

@@ -101,8 +101,8 @@ class VisionConfig:
     beside `--vision.model NAME` lists the options of that model."""
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 32
     """Size of the latent z."""
-    steps: Count = 10_000
-    """Gradient steps."""
+    steps: Natural = 10_000
+    """Gradient steps; 0 keeps V as `previous` has it."""
     batch: Count = 100
     """Frames a step."""
     learning_rate: Positive = 1e-4
@@ -137,8 +137,8 @@ class MemoryConfig:
     """Share of the hidden units that the heads are without in training; see `controllers.*.dropout`."""
     members: Annotated[Count, ANYTIME] = 1
     """How many Ms are trained; all but the first serve the `ensemble` of controllers only."""
-    steps: Count = 4000
-    """Gradient steps."""
+    steps: Natural = 4000
+    """Gradient steps; 0 keeps M as `previous` has it."""
     batch: Count = 100
     """Sequences a step."""
     sequence: Count = 250

@@ -58,6 +58,14 @@ def begun_from(run: Run, pick: Callable[[Run], Stage]) -> dict[str, str]:
     return {"previous": fingerprint}
 
 
+def check_steps(section: str, steps: int, before: Run | None) -> None:
+    """Raise UserError if nothing is to be learned, and there is nothing to be kept."""
+    if steps == 0 and before is None:
+        raise UserError(
+            f"{section}.steps is 0, which keeps what `previous` has learned, and there is nothing: give more steps."
+        )
+
+
 def check_alike(before: Run, kept: Any, asked: Any, section: str, names: Sequence[str]) -> None:
     """Raise UserError unless what was trained before and what is to be trained now agree in these attributes."""
     for name in names:

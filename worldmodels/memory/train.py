@@ -25,7 +25,7 @@ from worldmodels.memory.signs import by_heart_sentence, collapse_sentence, dead_
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
 from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar
 from worldmodels.options import identity
-from worldmodels.previous import begun_from, check_alike, previous_run, previous_squash
+from worldmodels.previous import begun_from, check_alike, check_steps, previous_run, previous_squash
 from worldmodels.records import first_difference
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
@@ -90,8 +90,12 @@ class _Training:
         self.step, self.best = 0, math.inf
         if (self.stage.folder / RESUME).exists():
             self._resume()
-        elif (before := previous_run(run)) and before.member(member).started:
-            self._learn_on(before, run, member)
+        else:
+            before = previous_run(run)
+            known = before if before and before.member(member).started else None
+            check_steps("memory", config.steps, known)
+            if known:
+                self._learn_on(known, run, member)
 
     def _learn_on(self, before: Run, run: Run, member: int) -> None:
         stage, (kept, _) = before.member(member), trained_member(before, member)
@@ -136,6 +140,8 @@ class _Training:
                     bar.advance(0, f"nll {values['nll']:.3f}")
                 if self.step % config.validate_every == 0 or self.step == total:
                     self._validate(log, bar)
+            if not total:
+                self._validate(log, bar)
             self._finish(bar)
 
     def _bytes(self) -> int:

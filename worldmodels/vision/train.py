@@ -16,7 +16,7 @@ from worldmodels.disk import require_space, training_bytes
 from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar, read_metrics
 from worldmodels.options import identity
 from worldmodels.pictures import grid, to_bytes, write_png
-from worldmodels.previous import begun_from, check_alike, previous_run
+from worldmodels.previous import begun_from, check_alike, check_steps, previous_run
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device, pick_precision
 from worldmodels.seeds import stream, torch_seed
@@ -69,8 +69,11 @@ class VisionTraining:
         self.step, self.best = 0, math.inf
         if (self.stage.folder / RESUME).exists():
             self._resume()
-        elif before := previous_run(run):
-            self._learn_on(before)
+        else:
+            before = previous_run(run)
+            check_steps("vision", config.steps, before)
+            if before:
+                self._learn_on(before)
 
     def _held_out(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         count = min(len(rows), self.config.validation_frames)
@@ -110,6 +113,8 @@ class VisionTraining:
                     bar.advance(0, f"loss {values['loss']:.1f}")
                 if self.step % every == 0 or self.step == total:
                     self._validate(log, bar)
+            if not total:
+                self._validate(log, bar)
         self._finish()
 
     def batch(self, step: int) -> Tensor:
