@@ -11,7 +11,9 @@ import typing
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from counting import tiny_config
 from safetensors import SafetensorError
 
@@ -107,7 +109,7 @@ def test_a_missing_earlier_stage_is_named(call: Callable[..., Said], tiny: Path,
     ("text", "why"),
     [
         ("vision: {latent: 3}", "no option `latent`; did you mean `latent_dim`?"),
-        ("vision: {steps: 0}", "vision.steps: input should be greater than or equal to 1, but it is 0"),
+        ("vision: {batch: 0}", "vision.batch: input should be greater than or equal to 1, but it is 0"),
         ("- 1", "not a single list"),
     ],
 )
@@ -347,6 +349,13 @@ def test_a_full_disk_that_a_library_reports_in_words_is_a_sentence(
 ) -> None:
     error = kind("LanceError(IO): No space left on device (os error 28), writer.rs:190")
     assert_refused(guard(error, capsys), "A file of the run cannot be written: No space left on device")
+
+
+@pytest.mark.parametrize("ask", [lambda: np.zeros((10**7, 10**7)), lambda: torch.zeros(10**7, 10**7)])
+def test_memory_that_is_not_there_is_a_sentence(ask: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        guarded(ask)
+    assert_refused(Said(int(ended.value.code or 0), *capsys.readouterr()), "more memory than there is")
 
 
 def test_a_stop_by_hand_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
 from safetensors import SafetensorError
 
@@ -70,11 +71,19 @@ def guarded(work: Callable[[], object]) -> None:
     except KeyboardInterrupt as error:
         stopped = 143 if isinstance(error, Terminated) else 130
         fail("Stopped. Repeat the command to go on from what is saved.", stopped)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError, MemoryError) as error:
+        if _is_out_of_memory(error):
+            fail("This needs more memory than there is: ask for smaller sizes, batches or populations.")
         reason = failed_write(error)
         if reason is None:
             raise
         fail(f"{reason}. What is finished is kept: repeat the command once that is mended.")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was refused, to numpy, to torch (which says it in words only) or on a GPU."""
+    words = "DefaultCPUAllocator: can't allocate memory"
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or words in str(error)
 
 
 def _reader_has_left() -> bool:

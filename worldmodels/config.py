@@ -179,7 +179,7 @@ class ControllerConfig:
     """What C sees: the latent, M's hidden state, M's cell state."""
     bias: bool = True
     """Give each action a constant term."""
-    hidden: Natural = 0
+    hidden: Annotated[Natural, Field(le=4096)] = 0
     """Units of a tanh layer between what C sees and what it does (40 in the paper's code), or 0 for none."""
     memory: Literal["trained", "untrained"] = "trained"
     """The M whose state C sees; an untrained one is a baseline."""
