@@ -1,10 +1,11 @@
-"""What each part of the agent is worth, and each optimiser: the whole pipeline from several seeds, with equal budgets.
+"""What each part of the agent is worth, or each optimiser: the whole pipeline from several seeds, with equal budgets.
 
 From each seed: rollouts, V and M, then every controller of the options, each evolved on these with the same number of
 candidates, episodes and generations, and scored on the test seeds. `configs/baselines.yaml` has the paper's baselines
-(V alone, V with a hidden layer in C) and those that others added (an untrained M), and the optimisers.
+(V alone, V with a hidden layer in C) and that of others (an untrained M), `configs/optimizers.yaml` the optimisers.
 
     python benchmarks/baselines.py --to runs/baselines [--config car_racing baselines] [--seeds 1 2 3]
+    python benchmarks/baselines.py --to runs/optimizers --config car_racing optimizers
 
 Can be killed and repeated. Writes `baselines.md` into the folder `--to` after each seed: means over seeds with half of
 their 95 % t intervals; * is the best, ~ what the seeds cannot tell from it (Welch's interval of the difference holds

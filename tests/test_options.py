@@ -88,7 +88,7 @@ def test_a_preset_for_one_game_brings_it_along(task: str, kind: str) -> None:
 
 def test_some_presets_name_a_game() -> None:
     assert game_names() == ["car_racing", "cart_pole", "defend_the_center", "lunar_lander", "take_cover"]
-    assert [name for name in preset_names() if not names_a_game([name])] == ["baselines", "quick"]
+    assert [name for name in preset_names() if not names_a_game([name])] == ["baselines", "optimizers", "quick"]
 
 
 def test_a_file_names_a_game_by_its_id(tmp_path: Path) -> None:
