@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from counting import tiny_config
 
-from worldmodels.config import ControllerConfig
-from worldmodels.render.summary import dream_in_words, stage_rows
+from worldmodels.config import Config, ControllerConfig
+from worldmodels.render.summary import dream_in_words, in_words, stage_rows
 from worldmodels.runs import Run
 
 
@@ -31,3 +31,10 @@ def test_every_m_has_a_row(tmp_path: Path) -> None:
         several = dataclasses.replace(config, memory=dataclasses.replace(config.memory, members=members))
         names = [row[0] for row in stage_rows(Run(tmp_path, several))]
         assert [name for name in names if name.startswith("M")] == labels
+
+
+def test_a_controller_says_its_form() -> None:
+    layered = ControllerConfig(inputs="z", hidden=40)
+    words = in_words(Config(controllers={"real": ControllerConfig(), "layered": layered}))
+    assert "(real: linear, by cma, in the real game, seeing z and h," in words
+    assert "layered: with 40 hidden units, by cma, in the real game, seeing z," in words

@@ -22,7 +22,7 @@ def in_words(config: Config) -> str:
         for name, c in config.controllers.items()
     }
     controllers = "; ".join(
-        f"{name}: by {c.optimizer}, in {worlds[name]}, "
+        f"{name}: {f'with {c.hidden} hidden units' if c.hidden else 'linear'}, by {c.optimizer}, in {worlds[name]}, "
         f"seeing {kinds[c.inputs]}, {c.population} candidates x {c.rollouts} episodes a generation"
         for name, c in config.controllers.items()
     )
@@ -34,7 +34,7 @@ def in_words(config: Config) -> str:
         + next_z
         + (f", predicting {' and '.join(heads)}" if heads else "")
         + ". "
-        f"C: linear, evolved ({controllers}). Seed {config.seed}."
+        f"C: evolved ({controllers}). Seed {config.seed}."
     )
 
 
