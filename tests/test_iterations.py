@@ -70,7 +70,7 @@ def test_options_of_the_chosen_v_alone_may_change_later(tmp_path: Path) -> None:
         ({"colect": {}}, "colect is no section"),
         ({"seed": 4}, "seed is no section"),
         ({"collect": {"epsodes": 4}}, "later: collect: there is no option `epsodes`; did you mean `episodes`"),
-        ({"vision": {"steps": 0}}, "later: vision.steps: input should be greater than or equal to 1"),
+        ({"vision": {"batch": 0}}, "later: vision.batch: input should be greater than or equal to 1"),
     ],
 )
 def test_what_is_no_option_of_a_later_iteration_is_refused_at_once(tmp_path: Path, later: dict, said: str) -> None:
