@@ -20,32 +20,25 @@ from pathlib import Path
 import numpy as np
 
 from worldmodels.cli import guarded
-from worldmodels.collect import collect_rollouts
 from worldmodels.compare.report import in_short
 from worldmodels.compare.statistics import estimates
 from worldmodels.config import Config
-from worldmodels.evaluate import RANDOM, Row, evaluate, read_scores
-from worldmodels.evolution.train import train_controller
+from worldmodels.evaluate import RANDOM, Row, read_scores
 from worldmodels.files import write_text
-from worldmodels.memory.train import train_memory
 from worldmodels.metrics import say
 from worldmodels.options import load_config
+from worldmodels.pipeline import stages
 from worldmodels.render.summary import duration
 from worldmodels.runs import Run
-from worldmodels.vision.train import train_vision
 
 
 def trained(folder: Path, config: Config) -> Run:
     """A run of which all stages are finished, now or before, without films."""
     run = Run(folder, config)
     folder.mkdir(parents=True, exist_ok=True)
-    collect_rollouts(run)
-    train_vision(run)
-    train_memory(run)
-    for name in config.controllers:
-        say(f"{folder.name}: {name}")
-        train_controller(run, name)
-    evaluate(run)
+    for title, stage in stages(run, films=False):
+        say(f"{folder.name}: {title}")
+        stage()
     return run
 
 
@@ -70,9 +63,9 @@ def _effort(name: str, runs: Iterable[Run]) -> tuple[str, str]:
     """Game steps and time of a controller's evolution, means over seeds."""
     if name == RANDOM:
         return "", ""
-    stages = [run.controller(name) for run in runs]
-    steps = np.mean([stage.summary()["steps"] for stage in stages])
-    return f"{steps / 1e6:.2f} M", duration(float(np.mean([stage.seconds() for stage in stages])))
+    evolved = [run.controller(name) for run in runs]
+    steps = np.mean([stage.summary()["steps"] for stage in evolved])
+    return f"{steps / 1e6:.2f} M", duration(float(np.mean([stage.seconds() for stage in evolved])))
 
 
 def measure(options: argparse.Namespace) -> None:

@@ -31,13 +31,14 @@ def run_pipeline(run: Run) -> None:
     work: list[Work] = []
     for number, iteration in enumerate(runs, 1):
         where = f", iteration {number} of {last}" if last > 1 else ""
-        work += [(title + where, stage) for title, stage in _stages(iteration, films=number == last)]
+        work += [(title + where, stage) for title, stage in stages(iteration, films=number == last)]
     for number, (title, stage) in enumerate(work, 1):
         say(f"[{number}/{len(work)}] {title}")
         stage()
 
 
-def _stages(run: Run, films: bool) -> Iterator[Work]:
+def stages(run: Run, films: bool) -> Iterator[Work]:
+    """What is done for one run, in order; its agents are filmed or not."""
     controllers = list(run.config.controllers)
     yield "Collect rollouts", partial(_collect, run)
     yield "Train V", partial(train_vision, run)

@@ -29,7 +29,9 @@ def test_a_playing_v_sees_what_it_sees_in_bfloat16(frames: int) -> None:
     assert not torch.equal(seen.mu, rounded.mu)  # which float32 would have given
 
 
-@pytest.mark.parametrize("how", [{}, {"padding": 1}, {"stride": 2, "bias": False}, {"groups": 2, "dilation": 2}])
+@pytest.mark.parametrize(
+    "how", [{}, {"padding": 1}, {"padding": "valid"}, {"stride": 2, "bias": False}, {"groups": 2, "dilation": 2}]
+)
 def test_a_packed_convolution_is_torchs_with_relu(how: dict) -> None:
     torch.manual_seed(1)
     layer = nn.Conv2d(8, 16, 3, **how).to(torch.bfloat16)
@@ -43,5 +45,7 @@ def test_a_packed_convolution_is_torchs_with_relu(how: dict) -> None:
 def test_what_is_no_plain_convolution_before_a_relu_stays() -> None:
     vision = build_vision(VisionConfig())
     circular = nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")
-    vision.encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(), circular, nn.ReLU())
-    assert [type(layer) for layer in in_bfloat16(vision).encoder] == [nn.Conv2d, nn.LeakyReLU, nn.Conv2d, nn.ReLU]
+    same = nn.Conv2d(4, 4, 3, padding="same")
+    vision.encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(), circular, nn.ReLU(), same, nn.ReLU())
+    kinds = [nn.Conv2d, nn.LeakyReLU, nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU]
+    assert [type(layer) for layer in in_bfloat16(vision).encoder] == kinds

@@ -1,4 +1,4 @@
-"""The paper's controller: an action is a linear function of what V sees and M remembers."""
+"""The paper's controller: an action is a linear function of what V sees and M remembers; or one with a hidden layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,17 +48,17 @@ class ControllerForm:
     @property
     def parameters(self) -> int:
         """Number of parameters P."""
-        return sum((inputs + self.bias) * outputs for inputs, outputs in self.sizes)
+        return sum((seen + self.bias) * made for seen, made in self.sizes)
 
     def layers(self, parameters: np.ndarray) -> list[Layer]:
         """The layers of N parameter vectors (N, P), float32."""
         flat = torch.from_numpy(np.asarray(parameters, np.float32))
         split, first = [], 0
-        for inputs, outputs in self.sizes:
-            weight = flat[:, first : first + outputs * inputs].unflatten(1, (outputs, inputs))
-            first += outputs * inputs
-            bias = flat[:, first : first + outputs] if self.bias else torch.zeros(len(flat), outputs)
-            first += outputs * self.bias
+        for seen, made in self.sizes:
+            weight = flat[:, first : first + made * seen].unflatten(1, (made, seen))
+            first += made * seen
+            bias = flat[:, first : first + made] if self.bias else torch.zeros(len(flat), made)
+            first += made * self.bias
             split.append((weight.contiguous(), bias.contiguous()))
         return split
 
