@@ -10,6 +10,7 @@ from scipy import stats
 
 from worldmodels.config import MemoryConfig
 from worldmodels.dream import DreamVectorEnv, Guards
+from worldmodels.dream.guards import Ensemble
 from worldmodels.dream.movers import MASK_STEP, MEMBER_STEP, mover_of
 from worldmodels.envs.actions import Squash
 from worldmodels.memory.mdn_rnn import MDNRNN, State
@@ -108,13 +109,16 @@ def marked(count: int) -> list[MDNRNN]:
     return [constant(memory_of(seed), mean=seed) for seed in range(count)]
 
 
-def test_each_dream_is_moved_by_one_member_and_all_members_move_as_many() -> None:
+@pytest.mark.parametrize(("ensemble", "movers"), [("member", [0, 1, 2, 3]), ("other", [1, 2, 3])])
+def test_each_dream_is_moved_by_one_member_and_all_movers_move_as_many(ensemble: Ensemble, movers: list[int]) -> None:
     memory, *others = marked(4)
-    dream = dream_of(MANY, Guards(ensemble="member", others=others_of(*others)), memory, temperature=0.0)
+    dream = dream_of(MANY, Guards(ensemble=ensemble, others=others_of(*others)), memory, temperature=0.0)
     first, *later = (dream.step(STILL)[0][:, :Z] for _ in range(4))
     assert all(np.array_equal(first, other) for other in later)
     assert (first == first[:, :1]).all()
-    assert stats.chisquare(np.bincount(first[:, 0].astype(int), minlength=4)).pvalue > 0.001
+    moved, dreams = np.unique(first[:, 0], return_counts=True)
+    assert moved.tolist() == movers
+    assert stats.chisquare(dreams).pvalue > 0.001
 
 
 def test_members_and_masks_and_starts_are_drawn_apart() -> None:
@@ -126,7 +130,7 @@ def test_members_and_masks_and_starts_are_drawn_apart() -> None:
     assert np.abs(together - np.eye(41)).max() < 4.5 / math.sqrt(MANY)
 
 
-@pytest.mark.parametrize("ensemble", ["none", "member", "penalty"])
+@pytest.mark.parametrize("ensemble", ["none", "member", "other", "penalty"])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_guarded_dream_is_its_ms_stepped_one_dream_at_a_time(ensemble: str, dropout: float, first: bool) -> None:
@@ -141,8 +145,9 @@ def test_a_guarded_dream_is_its_ms_stepped_one_dream_at_a_time(ensemble: str, dr
     states = [State(theirs.h[pick], theirs.c[pick]) for theirs in starts]
     mask = (uniform(seeds, torch.full_like(seeds, MASK_STEP), H) >= dropout) / (1 - dropout)
     moving = torch.zeros_like(seeds)
-    if ensemble == "member":
-        moving = (uniform(seeds, torch.full_like(seeds, MEMBER_STEP), 1)[:, 0] * 3).long()
+    if ensemble in ("member", "other"):
+        least = int(ensemble == "other")
+        moving = least + (uniform(seeds, torch.full_like(seeds, MEMBER_STEP), 1)[:, 0] * (3 - least)).long()
     random, z = np.random.default_rng(3), dream.z
     for step in range(5):
         alive = torch.from_numpy(~dream.over)
@@ -206,6 +211,7 @@ def guards_of(kind: str) -> Guards:
     return {
         "dropout": Guards(dropout=0.3),
         "member": Guards(0.3, "member", others=others),
+        "other": Guards(0.3, "other", others=others),
         "penalty": Guards(0.3, "penalty", 0.7, others=others),
     }[kind]
 
@@ -221,7 +227,7 @@ def followed(dream: DreamVectorEnv, lane: int, steps: int) -> list[np.ndarray]:
     return seen
 
 
-@pytest.mark.parametrize("kind", ["dropout", "member", "penalty"])
+@pytest.mark.parametrize("kind", ["dropout", "member", "other", "penalty"])
 @pytest.mark.parametrize("lanes", [1, 3, 63, 65, 200])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_guarded_dream_is_the_same_to_the_bit_in_any_batch(kind: str, lanes: int, precision: torch.dtype) -> None:
@@ -236,7 +242,7 @@ def test_a_guarded_dream_is_the_same_to_the_bit_in_any_batch(kind: str, lanes: i
         assert all(np.array_equal(a, b) for a, b in zip(expected, seen, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["dropout", "member", "penalty"])
+@pytest.mark.parametrize("kind", ["dropout", "member", "other", "penalty"])
 def test_a_guarded_dream_goes_on_when_those_beside_it_end_and_begin(kind: str) -> None:
     memory = memory_of(done_head=False)
     guards = guards_of(kind)
@@ -266,7 +272,7 @@ def test_guards_at_first_frames_keep_what_is_remembered_there() -> None:
     assert (guards.dropout, guards.ensemble, guards.disagreement) == (0.1, "penalty", 2.0)
 
 
-@pytest.mark.parametrize("kind", ["member", "penalty"])
+@pytest.mark.parametrize("kind", ["member", "other", "penalty"])
 def test_the_other_ms_stay_where_they_are_when_a_dream_goes_to_another_device(kind: str) -> None:
     guards = Guards(ensemble=kind, others=others_of(memory_of(7), memory_of(8)))  # type: ignore[arg-type]
     mover_of(memory_of().to("meta"), guards, torch.float32, 2)

@@ -63,7 +63,7 @@ def test_a_population_dreams_as_in_the_vector_environment(squash, lanes):
     assert tally.sound.all()
 
 
-@pytest.mark.parametrize("ensemble", ["none", "member", "penalty"])
+@pytest.mark.parametrize("ensemble", ["none", "member", "other", "penalty"])
 def test_guards_are_the_same_too(ensemble):
     guards = Guards(0.3, ensemble, 0.5, others(DISCRETE) if ensemble != "none" else ())
     outcomes, tally = both_ways(DISCRETE, guards)
@@ -122,7 +122,7 @@ def test_actions_are_squashed_as_elsewhere(squash):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("ensemble", ["none", "member", "penalty"])
+@pytest.mark.parametrize("ensemble", ["none", "member", "other", "penalty"])
 def test_a_gpu_dreams_alike(ensemble):
     squash, guards = DISCRETE, Guards(0.3, ensemble, 0.5, others(DISCRETE) if ensemble != "none" else ())
     memory, starts, form = memory_of(squash, -5.0), starts_of(), form_of(squash)

@@ -15,6 +15,7 @@ from worldmodels.runs import Run
         ({}, "a dream of temperature 1"),
         ({"temperature": 1.15, "dropout": 0.05}, "a dream of temperature 1.15, M without 5% of its units"),
         ({"ensemble": "member"}, "a dream of temperature 1, each moved by one of 3 Ms"),
+        ({"ensemble": "other"}, "a dream of temperature 1, each moved by one of 2 Ms whose state C does not see"),
         (
             {"ensemble": "penalty", "disagreement": 0.5},
             "a dream of temperature 1, less 0.5 times what 3 Ms disagree on",

@@ -6,7 +6,7 @@ from typing import Literal
 from worldmodels.memory.mdn_rnn import MDNRNN
 from worldmodels.memory.starts import Starts
 
-Ensemble = Literal["none", "member", "penalty"]
+Ensemble = Literal["none", "member", "other", "penalty"]
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Guards:
     Attributes:
         dropout: share of the hidden units that the heads are without, the same ones for the whole of a dream (Wellmer &
             Kwok 2021, who mask the LSTM's inputs in this way).
-        ensemble: "member": one of the Ms, drawn for each dream, moves the world. "penalty": M moves it, and
-            `disagreement` times that of all the Ms is taken off the reward.
+        ensemble: "member": one of the Ms, drawn for each dream, moves the world. "other": one of those beside the first
+            does. "penalty": the first does, and `disagreement` times that of all the Ms is taken off the reward.
         disagreement: weight of the penalty; see `worldmodels.dream.movers.disagreement`.
         others: the Ms beside the first, in evaluation mode, each with what it remembers at the dreams' starts.
     """

@@ -67,6 +67,8 @@ class OneMember(Mover):
     """Each dream is moved by one of the Ms, drawn with equal chances; M steps too, for C's sake."""
 
     of_one_shape = False
+    least = 0
+    """The first M that may move a dream."""
 
     def __init__(self, memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> None:
         super().__init__(memory, guards, precision, block)
@@ -81,7 +83,7 @@ class OneMember(Mover):
     def begin(self, seeds: Int[Tensor, " n"], pick: Int[Tensor, " n"]) -> Kept:
         """The dream's member and what it remembers."""
         number = uniform(seeds, torch.full_like(seeds, MEMBER_STEP), 1)[:, 0]
-        member = (number * len(self._steppers)).long()
+        member = self.least + (number * (len(self._steppers) - self.least)).long()
         return member, self._h[member, pick], self._c[member, pick], *super().begin(seeds, pick)
 
     def step(
@@ -107,6 +109,16 @@ class OneMember(Mover):
                 own_h[rows], own_c[rows] = their_h[: len(rows)], their_c[: len(rows)]
             parts.append(stepper.expect(self._shown(own_h, kept)[filled]))
         return _in_place(parts, groups)
+
+
+class AnotherMember(OneMember):
+    """Each dream is moved by one of the Ms other than the first, whose state C sees.
+
+    In M's own dream that state decides all that comes, so C foresees what no game would tell it. Another M's dream it
+    has to watch, as it does a game.
+    """
+
+    least = 1
 
 
 def _in_place(parts: Sequence[Expected], rows: Sequence[Int[Tensor, " _"]]) -> Expected:
@@ -177,5 +189,5 @@ def _spread(values: Sequence[Tensor]) -> Tensor:
 
 def mover_of(memory: MDNRNN, guards: Guards, precision: torch.dtype, block: int) -> Mover:
     """What the guards ask for."""
-    kinds = {"none": Mover, "member": OneMember, "penalty": Penalised}
+    kinds = {"none": Mover, "member": OneMember, "other": AnotherMember, "penalty": Penalised}
     return kinds[guards.ensemble](memory, guards, precision, block)

@@ -43,6 +43,7 @@ def dream_in_words(controller: ControllerConfig, members: int) -> str:
     guards = {
         "none": "",
         "member": f", each moved by one of {members} Ms",
+        "other": f", each moved by one of {members - 1} Ms whose state C does not see",
         "penalty": f", less {controller.disagreement:g} times what {members} Ms disagree on",
     }
     dropout = f", M without {controller.dropout:.0%} of its units" if controller.dropout else ""
