@@ -8,6 +8,7 @@ import pytest
 from worldmodels.config import ControllerConfig
 from worldmodels.errors import UserError
 from worldmodels.evolution.optimizers import OPTIMIZERS, Optimizer
+from worldmodels.evolution.optimizers.base import BLAS
 
 DIMENSION, POPULATION, SIGMA0 = 8, 16, 0.3
 SPHERE, ELLIPSOID = np.ones(DIMENSION), np.logspace(0, 3, DIMENSION)
@@ -81,6 +82,20 @@ def test_replayed_fitnesses_lead_to_the_same_state(name: str) -> None:
     assert again.generation == 15
     assert (again.mean.tobytes(), again.sigma) == (optimizer.mean.tobytes(), optimizer.sigma)
     assert again.ask().tobytes() == optimizer.ask().tobytes()
+
+
+def test_candidates_do_not_depend_on_the_threads_of_linear_algebra(name: str) -> None:
+    """At this size OpenBLAS's eigenvectors and products round otherwise with two threads than with one."""
+    asked = []
+    for threads in (1, 2):
+        optimizer = OPTIMIZERS[name](300, 64, 0.1, seed=5)
+        luck = np.random.default_rng(1)
+        with BLAS.limit(limits=threads, user_api="blas"):
+            for _ in range(4):
+                optimizer.ask()
+                optimizer.tell(luck.standard_normal(64))
+            asked.append(optimizer.ask())
+    assert np.array_equal(*asked)
 
 
 def test_a_step_size_that_is_set_scales_the_candidates_and_keeps_the_mean(name: str) -> None:

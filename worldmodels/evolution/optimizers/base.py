@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from worldmodels.errors import UserError
 from worldmodels.seeds import stream
 
 Vector = NDArray[np.float64]
+BLAS = ThreadpoolController()
+"""Its products round otherwise with another number of threads, which differs from one machine to the next."""
 
 
 class Optimizer(ABC):
@@ -41,7 +44,7 @@ class Optimizer(ABC):
     def ask(self) -> NDArray[np.float32]:
         """The candidates (N, P) of the next generation; UserError if the step size makes numbers beyond float32."""
         self._random = stream(self._seed, "evolution/samples", self.generation)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with BLAS.limit(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
             candidates = np.asarray(self._sample()).astype(np.float32)
         if not np.isfinite(candidates).all():
             raise UserError(
@@ -61,7 +64,8 @@ class Optimizer(ABC):
                 f"The fitness of a candidate of generation {self.generation} is not a finite number: "
                 "the game or M's reward head is damaged."
             )
-        self._learn(fitness)
+        with BLAS.limit(limits=1, user_api="blas"):
+            self._learn(fitness)
         self.generation += 1
 
     @abstractmethod
