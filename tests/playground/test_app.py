@@ -1,16 +1,18 @@
 """Visits over a WebSocket: every message and what it does, who is let in, and that nothing ends the server."""
 
+import asyncio
 import io
+import time
 
 import av
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from visiting import ORIGIN, VISIT, Caller
 
 from worldmodels.playground import app as app_module
-from worldmodels.playground import beside, visit
+from worldmodels.playground import beside, outlet, visit
 from worldmodels.playground.app import Playground
 from worldmodels.playground.scene import Dream, Game
 
@@ -125,6 +127,17 @@ def test_a_dream_that_ended_is_followed_by_another(caller, monkeypatch):
     caller.begin(agent="mortal", playing=True)
     caller.until(lambda header: header["dream"]["over"])
     caller.until(lambda header: header["seed"] == 8)
+
+
+def test_whoever_presses_keys_after_the_end_waits_no_longer(caller, monkeypatch):
+    monkeypatch.setattr(visit, "REST", 0.3)
+    caller.begin(agent="mortal", playing=True)
+    caller.until(lambda header: header["dream"]["over"])
+    began, seed = time.monotonic(), 7
+    while seed == 7:
+        seed = caller.ask("hold", buttons=["left"] if int(20 * time.monotonic()) % 2 else []).header["seed"]
+        assert time.monotonic() - began < 10
+        time.sleep(0.01)
 
 
 def test_the_game_runs_beside_the_dream_under_the_same_actions(caller):
@@ -287,6 +300,25 @@ def test_a_page_that_says_nothing_is_sent_away(client, monkeypatch):
         assert "did not say" in socket.receive_json()["text"]
         with pytest.raises(WebSocketDisconnect):
             socket.receive_json()
+
+
+def test_a_page_that_takes_nothing_in_gives_its_place_to_another(client, monkeypatch):
+    monkeypatch.setattr(outlet, "PATIENCE", 0.2)
+    monkeypatch.setattr(app_module, "LAST_WORD", 0.2)
+
+    async def stuck(socket, content):
+        await asyncio.Event().wait()
+
+    with call(client) as one, call(client) as two:
+        Caller(one).begin()
+        with monkeypatch.context() as patched:
+            patched.setattr(WebSocket, "send_bytes", stuck)
+            patched.setattr(WebSocket, "close", stuck)
+            two.receive_json()
+            two.send_json({"type": "begin"})
+            time.sleep(1)
+        with call(client) as third:
+            assert Caller(third).begin().header["frame"] == 1
 
 
 def test_there_is_room_for_so_many(client):

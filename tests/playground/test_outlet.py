@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from visiting import decoded
 
+from worldmodels.playground import outlet as outlet_module
 from worldmodels.playground.outlet import MAX_SENTENCES, WINDOW, NotReading, Outlet, Shown
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)
@@ -85,6 +86,39 @@ def test_nothing_piles_up_behind_a_stuck_connection():
             assert outlet.dropped == 998
 
     asyncio.run(run())
+
+
+def test_a_page_that_confirms_nothing_for_long_is_given_up(monkeypatch):
+    monkeypatch.setattr(outlet_module, "PATIENCE", 0.1)
+
+    async def run(*, confirms):
+        socket = Socket()
+        outlet = Outlet(socket)
+        task = asyncio.create_task(outlet.run())
+        for step in range(40):
+            await show(outlet, step)
+            if confirms:
+                outlet.seen(step + 1 - WINDOW)
+            await asyncio.sleep(0.01)
+        return task
+
+    with pytest.raises(NotReading):
+        asyncio.run(run(confirms=False)).result()
+    assert asyncio.run(run(confirms=True)).cancelled()
+
+
+def test_a_page_that_takes_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(outlet_module, "PATIENCE", 0.1)
+
+    async def run():
+        socket = Socket()
+        socket.gate.clear()
+        outlet = Outlet(socket)
+        outlet.show(Shown({"step": 0}, [], [PICTURE]))
+        await outlet.run()
+
+    with pytest.raises(NotReading):
+        asyncio.run(run())
 
 
 def test_a_page_cannot_confirm_what_was_not_sent():

@@ -29,6 +29,8 @@ from worldmodels.playground.wishes import Wishes
 PAGE = Path(__file__).parent / "page"
 FIRST_WORD = 10.0
 """Seconds within which a page has to say how its visit begins."""
+LAST_WORD = 5.0
+"""Seconds for a page to take in the last sentence."""
 POLICY_VIOLATION, BROKEN, TRY_AGAIN_LATER = 1008, 1011, 1013
 """Codes with which a WebSocket is closed (RFC 6455)."""
 MEDIA = {"gif": "image/gif", "mp4": "video/mp4"}
@@ -74,27 +76,28 @@ class Playground:
 
     async def _visit(self, socket: WebSocket) -> None:
         """One connection, from its first word to its end."""
-        await socket.accept()
         with contextlib.suppress(WebSocketDisconnect):
+            await socket.accept()
             if self._places >= self._limit:
                 text = f"The dream is full: it takes {self._limit} visitors at once."
-                await _farewell(socket, "full", text, TRY_AGAIN_LATER)
+                await _farewell(socket, TRY_AGAIN_LATER, "full", text)
                 return
             self._places += 1
             try:
                 outlet = Outlet(socket)
                 await _first_to_end(outlet.run(), self._stay(socket, outlet))
             except TimeoutError:
-                await _farewell(socket, "problem", "The page did not say how its visit begins.", POLICY_VIOLATION)
+                last = POLICY_VIOLATION, "problem", "The page did not say how its visit begins."
             except NotReading:
-                await socket.close(POLICY_VIOLATION)
+                last = POLICY_VIOLATION, "", ""
             except WebSocketDisconnect:
-                pass
+                return
             except Exception as error:
                 traceback.print_exception(error)  # it is this visit's: the others go on
-                await _farewell(socket, "problem", f"The visit broke off: {error}", BROKEN)
+                last = BROKEN, "problem", f"The visit broke off: {error}"
             finally:
-                self._places -= 1
+                self._places -= 1  # before the last word, which a page that reads nothing never lets out
+            await _farewell(socket, *last)
 
     async def _stay(self, socket: WebSocket, outlet: Outlet) -> None:
         """A visit, from its first word to the page's last."""
@@ -176,7 +179,10 @@ async def _first_to_end(*parts: Coroutine[Any, Any, None]) -> None:
         raise error
 
 
-async def _farewell(socket: WebSocket, kind: str, text: str, code: int) -> None:
-    """A last sentence."""
-    await socket.send_json({"type": kind, "text": text})
-    await socket.close(code)
+async def _farewell(socket: WebSocket, code: int, kind: str, text: str) -> None:
+    """A last sentence, if there is one to say, and the end; for a page that takes nothing in, neither."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORD):
+            if text:
+                await socket.send_json({"type": kind, "text": text})
+            await socket.close(code)

@@ -17,6 +17,8 @@ WINDOW = 12
 """Frames on their way that the page has not yet confirmed; while there are so many, further ones have to wait."""
 MAX_SENTENCES = 64
 """Sentences that wait for a page that does not read; one more, and the connection is given up."""
+PATIENCE = 60.0
+"""Seconds after which a page that takes nothing, or confirms nothing while frames wait, is given up."""
 
 
 class NotReading(Exception):
@@ -69,14 +71,28 @@ class Outlet:
         self._something.set()
 
     async def run(self) -> None:
-        """Send for ever."""
+        """Send for ever; NotReading if the page has long stopped to take in what is sent."""
+        clock = asyncio.get_running_loop().time
+        confirmed, seen = clock(), self._seen
         while True:
             await self._something.wait()
             self._something.clear()
-            while self._sentences:
-                await self._socket.send_text(self._sentences.popleft())
-            if self._waiting is not None and self.sent - self._seen < WINDOW:
-                (header, numbers, pictures), self._waiting = self._waiting, None
-                self.sent += 1
-                header = {"frame": self.sent, "dropped": self.dropped, **header}
-                await self._socket.send_bytes(frame_message(header, numbers, pictures))
+            if self._seen != seen or self.sent - self._seen < WINDOW:
+                confirmed, seen = clock(), self._seen
+            if clock() - confirmed > PATIENCE:
+                raise NotReading
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._send()
+            except TimeoutError as error:
+                raise NotReading from error
+
+    async def _send(self) -> None:
+        """Send all sentences, and the frame that waits if the page keeps up."""
+        while self._sentences:
+            await self._socket.send_text(self._sentences.popleft())
+        if self._waiting is not None and self.sent - self._seen < WINDOW:
+            (header, numbers, pictures), self._waiting = self._waiting, None
+            self.sent += 1
+            header = {"frame": self.sent, "dropped": self.dropped, **header}
+            await self._socket.send_bytes(frame_message(header, numbers, pictures))

@@ -55,6 +55,7 @@ class Visit:
         self._seed = secrets.randbelow(2**31) if seed is None else seed
         self._now, _, self._input = wishes.take()
         self._due = 0.0
+        self._rested: float | None = None
         self._steps_asked = 0
         self._beside: Beside | None = None
         self.recordings = Recordings(scribe, outlet)
@@ -132,16 +133,21 @@ class Visit:
 
     async def _next_moment(self) -> None:
         """Wait for the time of the next step, or, where nothing moves by itself, for the page."""
+        now = asyncio.get_running_loop().time()
         if not self._now.playing or self._watched.over:
             self._due = 0.0
+            # whatever the page says meanwhile, the rest is over when it is over
+            self._rested = (self._rested or now + REST) if self._now.playing else None
             try:
-                async with asyncio.timeout(REST if self._now.playing else None):
+                async with asyncio.timeout_at(self._rested):
                     await self._wishes.heard.wait()
             except TimeoutError:
+                self._rested = None
                 self._wishes.add("renew")
             return
+        self._rested = None
         # all visitors step on the same beat, so that their frames are painted together
-        period, now = 1 / self._role.agent.task.fps, asyncio.get_running_loop().time()
+        period = 1 / self._role.agent.task.fps
         self._due += period
         if self._due < now - MAX_LAG * period:
             self._due = (math.floor(now / period) + 1) * period

@@ -34,7 +34,8 @@ const latent = new Latent($("latent"));
 const entropy = new History($("entropy"), 1);
 const apart = new History($("apart"), 1);
 const actions = new Actions($("action"));
-const pad = new Pad($("pad"), (held, time) => stats.asked(wire.ask({ type: "hold", buttons: held }), time));
+const hold = (held) => wire.ask({ type: "hold", buttons: held });
+const pad = new Pad($("pad"), (held, time) => stats.asked(hold(held), time));
 
 const wire = new Wire(() => ({ ...settings, ...(settings.agent === null ? { agent: undefined } : {}) }), {
   hello(message) {
@@ -75,6 +76,7 @@ const wire = new Wire(() => ({ ...settings, ...(settings.agent === null ? { agen
   state(state, text) {
     document.body.dataset.link = state;
     $("link-text").textContent = text;
+    if (state === "live" && pad.held.length) hold(pad.held); // what was held when the last connection was lost
     if (state !== "live") veil("dream", state === "gone" ? "The server is gone." : "The dream is full.");
   },
 });
@@ -221,7 +223,10 @@ $("restart").onclick = () => once("restart");
 $("renew").onclick = () => once("renew");
 $("from-game").onclick = () => once("from_game");
 $("record").onclick = () => once(document.body.hasAttribute("data-recording") ? "stop" : "record");
-$("agent").onchange = (event) => change({ agent: event.target.value });
+$("agent").onchange = (event) => {
+  change({ agent: event.target.value });
+  if (byPointer) event.target.blur();
+};
 $("mode").onchange = (event) => change({ mode: event.target.value });
 $("watches").onchange = (event) => change({ watches: event.target.value });
 $("temperature").oninput = (event) => change({ temperature: Number(event.target.value) });
@@ -250,8 +255,14 @@ addEventListener("keydown", (event) => {
   shortcut();
 });
 
-// Whoever uses a control by mouse plays on by keyboard: the control must not keep the keys.
-addEventListener("pointerup", () => setTimeout(() => document.activeElement?.matches("button, input") && document.activeElement.blur()));
+// Whoever uses a control by mouse plays on by keyboard: the control must not keep the keys. A list keeps them until
+// something is chosen from it.
+let byPointer = false;
+addEventListener("keydown", () => (byPointer = false), true);
+addEventListener("pointerdown", () => (byPointer = true), true);
+addEventListener("pointerup", () => setTimeout(() => {
+  if (document.activeElement?.matches("button, input, summary, a")) document.activeElement.blur();
+}));
 
 function note(text, kind) {
   const element = document.createElement("p");

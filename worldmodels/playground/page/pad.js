@@ -58,6 +58,7 @@ export class Pad {
     const press = (event) => this.#hold(button.name, true, event.timeStamp);
     const release = (event) => this.#hold(button.name, false, event.timeStamp);
     element.addEventListener("pointerdown", (event) => {
+      event.preventDefault(); // no focus: a focused button lets go when another control is used
       element.setPointerCapture(event.pointerId);
       press(event);
     });
