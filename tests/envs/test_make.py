@@ -24,6 +24,18 @@ def test_the_step_limit_truncates() -> None:
     assert [game.step(np.zeros(1, np.float32))[3] for _ in range(3)] == [False, False, True]
 
 
+@pytest.mark.parametrize(("kwargs", "limit"), [({}, 6), ({"max_episode_steps": 2}, 2)])
+def test_the_tasks_step_limit_stands_in_place_of_the_registered_one(kwargs: dict[str, int], limit: int) -> None:
+    gym.register("Short-v0", entry_point="counting:Counting", max_episode_steps=4)
+    try:
+        game = make_game(TaskConfig(env="Short-v0", env_kwargs=kwargs, max_steps=6))
+        game.reset(seed=8)
+        truncated = [game.step(np.zeros(1, np.float32))[3] for _ in range(limit)]
+    finally:
+        del gym.registry["Short-v0"]
+    assert truncated == [False] * (limit - 1) + [True]
+
+
 def test_skipped_frames_add_up_their_rewards_and_stop_at_the_end() -> None:
     game = make_game(TaskConfig(env="counting:Counting-v0", frame_skip=4))
     game.reset(seed=8)

@@ -5,8 +5,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from counting import Counting
+from scipy import stats
 
 from worldmodels.config import TaskConfig
+from worldmodels.envs.actions import VectorActions, squash_for
 from worldmodels.envs.make import make_game
 from worldmodels.envs.perturbations import (
     BLOB,
@@ -38,32 +40,68 @@ def counts(game: gym.Env, seed: int, steps: int = 9) -> list[int]:
     return [int(frame[0, 0, 0]) for frame in frames]
 
 
+def noisy(strength: float) -> ActionNoise:
+    return ActionNoise(make_game(TaskConfig(env="counting:Counting-v0")), strength)
+
+
 def test_action_noise_is_normal_and_a_function_of_the_seed() -> None:
-    game = ActionNoise(Counting(), 0.1)
+    game = noisy(0.1)
     noise = 4 * np.concatenate([rewards(game, seed) - np.arange(9) for seed in range(8, 1808, 9)])
     assert noise.mean() == pytest.approx(0, abs=0.01)
     assert noise.std() == pytest.approx(0.1, rel=0.05)
     again = rewards(game, LONG)
-    assert np.array_equal(again, rewards(ActionNoise(Counting(), 0.1), LONG))
+    assert np.array_equal(again, rewards(noisy(0.1), LONG))
     assert not np.isclose(again, rewards(game, OTHER)).any()
 
 
 def test_noisy_actions_stay_within_their_bounds() -> None:
-    noise = rewards(ActionNoise(Counting(), 50.0), LONG) - np.arange(9)
+    noise = rewards(noisy(50.0), LONG) - np.arange(9)
     assert set(4 * noise) <= {-1.0, 1.0}
 
 
-def test_noise_changes_discrete_choices_only_when_it_is_large() -> None:
-    game = make_game(TaskConfig(name="pole", env="CartPole-v1", render_pixels=True))
-    choice = np.array([1, 0], np.float32)
-    calm, wild = ActionNoise(game, 0.01), ActionNoise(game, 5.0)
-    paths = []
-    for env in (game, calm, wild):
-        env.reset(seed=3)
-        paths.append([env.step(choice)[0] for _ in range(6)])
-    assert np.array_equal(paths[0], paths[1])
-    assert not np.array_equal(paths[0], paths[2])
-    game.close()
+class Choosing(gym.Env):
+    """Takes two choices, of 4 and of 2, and notes them."""
+
+    action_space = gym.spaces.MultiDiscrete([4, 2])
+    observation_space = gym.spaces.Box(0, 255, (64, 64, 3), np.uint8)
+
+    def __init__(self) -> None:
+        self.chosen: list[list[int]] = []
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        return np.zeros((64, 64, 3), np.uint8), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.chosen.append(action.tolist())
+        return np.zeros((64, 64, 3), np.uint8), 0.0, False, False, {}
+
+
+def choosing(strength: float) -> tuple[Choosing, ActionNoise]:
+    game = Choosing()
+    return game, ActionNoise(VectorActions(game, squash_for(game.action_space)), strength)
+
+
+@pytest.mark.parametrize("strength", [0.1, 1.0])
+def test_noise_replaces_each_choice_by_a_random_one_so_often(strength: float) -> None:
+    game, noise = choosing(strength)
+    meant = np.array([0, 0, 1, 0, 0, 1], np.float32)
+    for seed in range(40):
+        noise.reset(seed=seed)
+        for _ in range(100):
+            noise.step(meant)
+    chosen = np.array(game.chosen)
+    for column, pick, size in ((0, 2, 4), (1, 1, 2)):
+        expected = np.full(size, strength / size)
+        expected[pick] += 1 - strength
+        counts = np.bincount(chosen[:, column], minlength=size)
+        assert stats.chisquare(counts, expected * len(chosen)).pvalue > 0.001
+    replaced = chosen != [2, 1]
+    assert np.corrcoef(replaced.T)[0, 1] == pytest.approx(0, abs=0.06)  # choices are replaced apart
+
+
+def test_a_choice_is_replaced_with_a_probability() -> None:
+    with pytest.raises(UserError, match=r"action_noise is the probability of a random one, and 1\.5 is none"):
+        choosing(1.5)
 
 
 def test_a_dropped_frame_is_the_last_one_again() -> None:

@@ -43,9 +43,10 @@ def make_game(task: TaskConfig, score: bool = False) -> gym.Env:
     Raises:
         UserError: the game is unknown or cannot be made, shows no image, or has an action space that cannot be mapped.
     """
-    name, kwargs = task.env, dict(task.env_kwargs)
+    name, kwargs = task.env, task.env_kwargs
     if score and task.score_env is not None:
-        name, kwargs = task.score_env, dict(task.score_env_kwargs)
+        name, kwargs = task.score_env, task.score_env_kwargs
+    kwargs = {"max_episode_steps": -1, **kwargs}  # the task's own limit holds, not the one that the game registered
     if task.render_pixels:
         kwargs["render_mode"] = "rgb_array"
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # games that render by pygame need no window

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodels.config import TaskConfig
+from worldmodels.envs.actions import Squash
 from worldmodels.envs.frames import SIZE, Frame
 from worldmodels.envs.make import make_game
 from worldmodels.errors import UserError
@@ -39,16 +40,34 @@ class _Disturbed(gym.Wrapper):
 
 
 class ActionNoise(_Disturbed):
-    """Adds normal noise of standard deviation `strength` to every entry of an action, within its bounds."""
+    """Adds normal noise of standard deviation `strength` to every entry of an action, within its bounds.
+
+    Where a game takes choices, each of them is instead a uniformly random one with probability `strength`.
+    """
+
+    def __init__(self, game: gym.Env, strength: float) -> None:
+        super().__init__(game, strength)
+        self._squash: Squash = game.get_wrapper_attr("squash")
+        if self._squash.choices and strength > 1:
+            raise UserError(
+                f"In a game of choices, action_noise is the probability of a random one, and {strength:g} is none: "
+                "give a number of at most 1."
+            )
 
     def step(self, action: NDArray[np.float32]) -> tuple[Frame, float, bool, bool, dict]:
         """A step with another action than the agent meant."""
-        space = self.env.action_space
-        assert isinstance(space, gym.spaces.Box)
-        noisy = action + self.strength * self.random.standard_normal(action.shape)
-        noisy = np.clip(noisy, space.low, space.high).astype(np.float32)
-        frame, reward, terminated, truncated, info = self.env.step(noisy)
+        frame, reward, terminated, truncated, info = self.env.step(self._noisy(action))
         return frame, float(reward), terminated, truncated, info
+
+    def _noisy(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        choices = self._squash.choices
+        if not choices:
+            space = self._squash.space
+            noisy = action + self.strength * self.random.standard_normal(action.shape)
+            return np.clip(noisy, space.low, space.high).astype(np.float32)
+        replaced = self.random.random(len(choices)) < self.strength
+        picks = np.where(replaced, self.random.integers(0, choices), self._squash.picks(action[None])[0])
+        return self._squash.of_picks(picks[None])[0]
 
 
 class DroppedFrames(_Disturbed):
@@ -181,7 +200,8 @@ def make_perturbed_game(task: TaskConfig, score: bool = False, perturbation: Per
     """Make the task's game as `make_game` does, with a perturbation between it and the agent.
 
     Raises:
-        UserError: the game cannot be made, or does not know how to change its looks (`domain_randomize`).
+        UserError: the game cannot be made, does not know how to change its looks (`domain_randomize`), or takes choices
+            and the strength of `action_noise` is no probability.
     """
     if perturbation is None:
         return make_game(task, score)
