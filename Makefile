@@ -25,8 +25,8 @@ demo: install ## Every stage on CarRacing in 10 to 15 minutes; ends with a table
 	$(BIN)/python scripts/run_pipeline.py --run $(DEMO_RUN) --config car_racing quick
 	@echo "Open $(DEMO_RUN)/report/index.html to see the agent drive and dream; make play lets you drive in the dream."
 
-play: install ## Play inside the dream of the demo's agents, in the browser.
-	$(BIN)/python scripts/play_dream.py --run $(DEMO_RUN)
+play: install ## Play inside the dreams of the trained agents, and of the demo's if it has run, in the browser.
+	$(BIN)/python scripts/play_dream.py $(if $(wildcard $(DEMO_RUN)/config.yaml),--run $(DEMO_RUN)) --checkpoint checkpoints/*
 
 test: install ## The tests, in under 10 minutes on 2 cores.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"

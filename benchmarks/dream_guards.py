@@ -43,11 +43,8 @@ from worldmodels.metrics import say
 from worldmodels.options import load_config, typed
 from worldmodels.render.summary import duration
 from worldmodels.runs import Run, stored_options
-from worldmodels.seeds import VALIDATION, torch_seed
+from worldmodels.seeds import UNSEEN, torch_seed
 from worldmodels.stage import Stage
-
-UNSEEN = VALIDATION[len(VALIDATION) // 2 :]
-"""Validation seeds that are played here only; evolution plays the first ones."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,7 @@ def all_guards(dropout: float, disagreement: float, horizon: int) -> dict[str, G
         "tau-1.3": Guard({"temperature": 1.3}),
         "dropout": Guard({"dropout": dropout}, {"dropout": dropout}),
         "member": Guard({"ensemble": "member"}),
+        "other": Guard({"ensemble": "other"}),
         "penalty": Guard({"ensemble": "penalty", "disagreement": disagreement}),
         "any-start": Guard({"start": "any", "max_steps": horizon}),
     }

@@ -4,4 +4,4 @@ from worldmodels.calibration import check_dream
 from worldmodels.cli import stage_main
 
 if __name__ == "__main__":
-    stage_main(check_dream, ["task", "seed", "calibrate", "compute"])
+    stage_main(check_dream, ["task", "calibrate", "compute"])

@@ -4,4 +4,4 @@ from worldmodels.cli import stage_main
 from worldmodels.measure import measure_vision
 
 if __name__ == "__main__":
-    stage_main(measure_vision, ["task", "seed", "measure", "compute"])
+    stage_main(measure_vision, ["task", "measure", "compute"])

@@ -8,4 +8,4 @@ from worldmodels.render import render_real
 if __name__ == "__main__":
     which = (str, "real", "Name of the controller to film: one of those in the options.")
     folder = (Path | None, None, "Folder of a trained agent to film instead of one of the run.")
-    stage_main(render_real, ["task", "seed", "evaluate", "render", "compute"], name=which, checkpoint=folder)
+    stage_main(render_real, ["task", "evaluate", "render", "compute"], name=which, checkpoint=folder)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from counting import COUNT, DIGITS
 
-from worldmodels.agent import Agent, agent_of_run, blank_agent, load_agent
+from worldmodels.agent import Agent, agent_of_run, blank_agent, load_agent, load_agent_as
 from worldmodels.config import ComputeConfig
 from worldmodels.errors import UserError
 from worldmodels.kept import CONTROLLER
@@ -91,6 +91,15 @@ def test_another_agent_has_another_name(tiny_agent: Agent, tiny_run: Run) -> Non
     evolved_longer = dataclasses.replace(tiny_agent, config=dataclasses.replace(tiny_agent.config, generations=999))
     assert evolved_longer.digest() == tiny_agent.digest()
     assert agent_of_run(tiny_run, "real").digest() == tiny_agent.digest()
+    shown = dataclasses.replace(tiny_agent.task, fps=7.0, score_env="counting:Counting-v0", success_key=None)
+    assert dataclasses.replace(tiny_agent, task=shown).digest() == tiny_agent.digest()
+
+
+def test_a_checkpoints_game_may_be_shown_and_scored_otherwise_but_be_no_other(tiny_agent: Agent, folder: Path) -> None:
+    shown = dataclasses.replace(tiny_agent.task, fps=7.0)
+    assert load_agent_as(folder, shown).task == shown
+    with pytest.raises(UserError, match=r"plays with task\.max_steps = \d+, and 5 is asked for"):
+        load_agent_as(folder, dataclasses.replace(tiny_agent.task, max_steps=5))
 
 
 def test_the_agent_of_an_unfinished_controller_is_refused(tiny_run: Run) -> None:

@@ -196,6 +196,11 @@ def test_a_checkpoints_scores_replace_those_of_no_run(
     assert [path.name for path in Path("runs").iterdir()] == ["checkpoint-car"]
     scored = json.loads(Path("runs/checkpoint-car/evaluation/scores.json").read_text())["rows"]
     assert {row["agent"] for row in scored} == {"car", RANDOM}
+    other = call("evaluate", "--checkpoint", named, *options, "--task.max-steps", 5)
+    assert other.status == 2
+    assert "task.max_steps" in other.err
+    tiny_agent.save(tmp_path / "other" / "car")  # of the same name, and scored in the same folder
+    assert call("evaluate", "--checkpoint", tmp_path / "other" / "car", *options).status == 0
 
 
 def test_an_unknown_controller_is_refused(call: Callable[..., Said], tiny_run: Run) -> None:

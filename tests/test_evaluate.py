@@ -107,6 +107,22 @@ def test_what_was_played_is_not_played_again(run: Run, monkeypatch: pytest.Monke
     assert rows_of(run) == before
 
 
+def test_another_game_of_the_scores_is_played_and_another_rate_of_films_is_not(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(run)
+    before = rows_of(run)
+
+    def shown(**options: object) -> Run:
+        return Run(run.folder, dataclasses.replace(run.config, task=dataclasses.replace(run.config.task, **options)))
+
+    monkeypatch.setattr(evaluation, "Fitness", None)
+    evaluate(shown(fps=9.0))
+    assert rows_of(run) == before
+    with pytest.raises(TypeError):
+        evaluate(shown(score_env="counting:Counting-v0"))
+
+
 def test_a_checkpoint_scores_like_the_agent_that_it_was_made_of(run: Run, tmp_path: Path) -> None:
     export_agent(run, "real", tmp_path / "mine", half=False)
     evaluate(run)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from counting import tiny_config
 
+from worldmodels.config import EvaluateConfig
 from worldmodels.errors import UserError
 from worldmodels.iterations import iterations, lineage
 from worldmodels.options import load_config, to_dict, write_yaml
@@ -41,7 +42,7 @@ def test_the_explorer_collects(tmp_path: Path) -> None:
 
 
 def test_later_iterations_may_have_options_of_their_own(tmp_path: Path) -> None:
-    later = {"collect": {"episodes": 3, "policy": "uniform"}, "controllers": {"dream": {"temperature": 1.3}}}
+    later = {"collect": {"episodes": 3}, "controllers": {"dream": {"temperature": 1.3}}}
     first, second, third = iterations(iterated(tmp_path, iterations=3, later=later))
     assert first.config.collect.episodes != 3
     assert first.config.controllers["dream"].temperature != 1.3
@@ -64,11 +65,33 @@ def test_options_of_the_chosen_v_alone_may_change_later(tmp_path: Path) -> None:
     assert not hasattr(iterations(with_vision("vae", model="autoencoder"))[1].config.vision, "beta")
 
 
+def test_iterations_that_have_begun_keep_their_explorer_and_options(tmp_path: Path) -> None:
+    later = {"controllers": {"dream": {"temperature": 1.3}}, "memory": {"steps": 7}}
+    run = iterated(tmp_path, iterations=2, later=later)
+    begun = iterations(run)[1]
+    begun.record()
+    changed = {
+        "iterations": 3,
+        "explorer": "dream",
+        "later": {"controllers": {"dream": {"temperature": 1.5, "generations": 9}}, "memory": {"steps": 8}},
+        "evaluate": EvaluateConfig(episodes=77),
+    }
+    _, second, third = iterations(Run(tmp_path, dataclasses.replace(run.config, **changed)))
+    assert second.config.collect == begun.config.collect
+    assert second.config.memory == begun.config.memory
+    dream = begun.config.controllers["dream"]
+    assert second.config.controllers["dream"] == dataclasses.replace(dream, generations=9)
+    assert second.config.evaluate.episodes == 77
+    assert third.config.collect.agent == str(second.folder / "controllers" / "dream")
+    assert (third.config.memory.steps, third.config.controllers["dream"].temperature) == (8, 1.5)
+
+
 @pytest.mark.parametrize(
     ("later", "said"),
     [
         ({"colect": {}}, "colect is no section"),
         ({"seed": 4}, "seed is no section"),
+        ({"collect": {"policy": "uniform"}}, "collect.policy is uniform, but the agent collects"),
         ({"collect": {"epsodes": 4}}, "later: collect: there is no option `epsodes`; did you mean `episodes`"),
         ({"vision": {"batch": 0}}, "later: vision.batch: input should be greater than or equal to 1"),
     ],

@@ -186,6 +186,13 @@ def test_a_reopened_stage_is_unfinished(stage: Stage) -> None:
     stage.reopen()
 
 
+def test_a_stage_that_begins_in_earnest_leaves_options_alone_that_others_recorded_since(tmp_path: Path) -> None:
+    with Run(tmp_path, Config(seed=1)).vision.begin({}):
+        Run(tmp_path, Config(seed=2)).record()
+        Run(tmp_path, Config(seed=1)).vision.reopen()
+    assert stored_options(tmp_path)["seed"] == 2
+
+
 def test_a_refused_command_leaves_the_options_that_the_run_was_made_with(tmp_path: Path) -> None:
     run, other = (Run(tmp_path, Config(seed=seed)) for seed in (1, 2))
     finish(run.rollouts, {})
@@ -292,6 +299,15 @@ def test_a_file_that_changed_since_its_stage_finished_is_refused(tmp_path: Path)
     ):
         pass
     assert not memory.folder.exists()
+
+
+def test_options_that_a_stage_refuses_later_on_are_not_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with Run(folder, Config()).comparison.begin({}) as _:
+        (folder / "comparison" / "table.md").write_text("made")
+    with pytest.raises(UserError, match="no"), Run(folder, Config(seed=2)).comparison.begin({}):
+        raise UserError("no")
+    assert stored_options(folder)["seed"] == 1
 
 
 def test_options_that_were_refused_are_not_kept(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from worldmodels.memory.train import trained_memory
 from worldmodels.options import identity, load_config, to_dict, typed
 from worldmodels.play import CandidatePolicy
 from worldmodels.real_world import RealWorld
-from worldmodels.records import SCHEMA, check_schema
+from worldmodels.records import SCHEMA, check_schema, first_difference
 from worldmodels.runs import Run, stored_options
 from worldmodels.runtime import pick_precision
 from worldmodels.seeds import torch_seed
@@ -144,7 +144,8 @@ class Agent:
         """A name for what the agent is: its weights, and the options that say how it acts, not how it was evolved."""
         config = self.config
         acts = config.inputs, config.bias, config.latent, *([config.hidden] if config.hidden else [])
-        named = hashlib.sha256(repr((self.task, self.squash, self.vision.config, self.memory.config, acts)).encode())
+        options = identity(self.task), self.squash, self.vision.config, self.memory.config, acts
+        named = hashlib.sha256(repr(options).encode())
         for weights in (self.vision.state_dict(), self.memory.state_dict(), self.starts._asdict()):
             for tensor in weights.values():
                 named.update(tensor.contiguous().numpy().tobytes())
@@ -210,6 +211,17 @@ def load_agent(folder: str | Path) -> Agent:
     )
     _check_sizes(agent, folder)
     return agent
+
+
+def load_agent_as(folder: Path, task: TaskConfig) -> Agent:
+    """The agent in a checkpoint folder, its game shown and scored as `task` says; UserError if that is another game."""
+    agent = load_agent(folder)
+    if difference := first_difference(identity(agent.task), identity(task)):
+        key, own, asked = difference
+        raise UserError(
+            f"The agent in {folder} plays with task.{key} = {own}, and {asked} is asked for: it knows no other game."
+        )
+    return dataclasses.replace(agent, task=task)
 
 
 def _check_sizes(agent: Agent, folder: Path) -> None:

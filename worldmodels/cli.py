@@ -104,10 +104,11 @@ def _parse_and_call(
     stage: Callable[..., Any], sections: Sequence[str], extras: dict[str, tuple[Any, Any, str]]
 ) -> None:
     look = _first_look(sys.argv[1:])
-    base = {"task": to_dict(read_task(look.checkpoint))} if look.checkpoint else {}
     # no run that somebody trains is called so: scores and videos of a checkpoint replace nobody's
     folder = look.run or (DEFAULT_RUNS / f"checkpoint-{look.checkpoint.resolve().name}" if look.checkpoint else None)
-    base |= stored_options(folder) if folder else {}
+    base = stored_options(folder) if folder else {}
+    if look.checkpoint:
+        base["task"] = to_dict(read_task(look.checkpoint))
     config = load_config(look.config, base) if look.config or base else load_config(["car_racing"])
     if look.model is not None:
         config = dataclasses.replace(config, vision=dataclasses.replace(config.vision, model=look.model))

@@ -51,7 +51,7 @@ class TaskConfig:
     frame_skip: Count = 1
     """Each action is repeated for so many of the game's steps."""
     max_steps: Count = 1000
-    """Step limit of an episode (actions, not game steps)."""
+    """Step limit of an episode (actions, not game steps), in place of the one that the game is registered with."""
     squash: tuple[Literal["tanh", "half", "clip"], ...] = ()
     """How an output of C becomes an action: tanh, (tanh + 1) / 2, or tanh clipped to 0..1. Empty: by the space."""
     explore_mean: tuple[Finite, ...] = ()
@@ -154,7 +154,7 @@ class MemoryConfig:
     validation_episodes: Count = 64
     """How many held-out episodes a validation looks at."""
     start_states: Count = 1024
-    """How many starts of dreams are kept with M."""
+    """Starts of dreams that are kept with M: so many first frames, and as many moments of episodes, at most."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class CalibrateConfig:
     temperatures: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.5, 1.0, 1.15)
     """Temperatures of the dream; the one nearest to 1 is judged."""
     max_steps: Count | None = None
-    """Step limit of these episodes; that of the longest recorded episode if not given."""
+    """Step limit of these episodes, at most the length of the longest recorded one, which it is if not given."""
 
 
 @dataclass(frozen=True)
@@ -206,9 +206,10 @@ class ControllerConfig:
     """Where training dreams begin: at real first frames, or at any real moment with what M remembers there."""
     dropout: Share = 0.0
     """Share of M's hidden units that the heads are without in a training dream, the same ones for all of its length."""
-    ensemble: Literal["none", "member", "penalty"] = "none"
-    """What `memory.members` Ms do in training dreams: nothing; one of them, drawn anew for each dream, moves the world;
-    or all of them predict, and their disagreement is taken off the reward."""
+    ensemble: Literal["none", "member", "other", "penalty"] = "none"
+    """What `memory.members` Ms do in training dreams: nothing; one of them, drawn anew for each dream, moves the world
+    (other: one that is not the first, whose state C sees); or all of them predict, and their disagreement is taken off
+    the reward."""
     disagreement: NonNegative = 1.0
     """Weight of that disagreement."""
     max_steps: Count | None = None

@@ -11,13 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from worldmodels.agent import Agent, agent_of_run, load_agent
+from worldmodels.agent import Agent, agent_of_run, load_agent_as
 from worldmodels.disk import require_space
 from worldmodels.envs.perturbations import Perturbation, make_perturbed_game
 from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, WorldName, Worlds
 from worldmodels.files import read_json, write_json, write_text
 from worldmodels.metrics import progress_bar
+from worldmodels.options import identity
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
 from worldmodels.returns import statistics
@@ -120,7 +121,7 @@ def _entries(run: Run, checkpoint: Path | None) -> Iterator[_Entry]:
     options = run.config.evaluate
     perturbations = [Perturbation.parse(text) for text in options.perturbations]
     if checkpoint is not None:
-        agents = {checkpoint.resolve().name: load_agent(checkpoint)}
+        agents = {checkpoint.resolve().name: load_agent_as(checkpoint, run.config.task)}
     else:
         finished = [name for name in run.config.controllers if run.controller(name).done]
         agents = {name: agent_of_run(run, name) for name in finished}
@@ -140,9 +141,10 @@ def _entries(run: Run, checkpoint: Path | None) -> Iterator[_Entry]:
 
 def _outcomes(run: Run, entry: _Entry) -> Outcomes:
     """Outcomes (K,) on the test seeds; read back if the very same was played before."""
-    config = run.config
+    config, task = run.config, entry.agent.task
     key = [
-        entry.agent.digest() if entry.world != "blind" else asdict(entry.agent.task),
+        entry.agent.digest() if entry.world != "blind" else identity(task),
+        *([] if entry.world == "dream" else [task.score_env, task.score_env_kwargs, task.success_key]),
         entry.world,
         entry.temperature,
         config.evaluate.stock,

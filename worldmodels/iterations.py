@@ -2,10 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from worldmodels.config import Config
 from worldmodels.errors import UserError
-from worldmodels.options import lay_over, to_dict, validate
+from worldmodels.options import identity, lay_over, to_dict, validate
 from worldmodels.previous import recorded_run
 from worldmodels.runs import Run
 
@@ -16,6 +17,8 @@ FOLDER = "iterations"
 def iterations(run: Run) -> list[Run]:
     """The runs of `iterations` iterations: the run itself, then those in its folder `iterations`.
 
+    Iterations that have begun keep their explorer and their options, but for those that may change any time.
+
     Raises UserError if there is no controller to collect the next iteration's episodes with.
     """
     runs, controllers = [run], run.config.controllers
@@ -24,8 +27,32 @@ def iterations(run: Run) -> list[Run]:
         known = ", ".join(controllers) or "none"
         raise UserError(f"The next iteration needs a controller to collect with: explorer is {explorer}, of {known}.")
     for number in range(2, run.config.iterations + 1):
-        runs.append(next_run(runs[-1], str(explorer), run.folder / FOLDER / str(number)))
+        folder = run.folder / FOLDER / str(number)
+        begun = recorded_run(folder)
+        if begun is None or begun.config.collect.agent is None:
+            runs.append(next_run(runs[-1], str(explorer), folder))
+        else:
+            asked = next_run(runs[-1], Path(begun.config.collect.agent).name, folder)
+            runs.append(Run(folder, _as_begun(begun.config, asked.config)))
     return runs
+
+
+def _as_begun(begun: Config, asked: Config) -> Config:
+    """What is asked for, with what decides the results of an iteration's stages as when it was begun."""
+    sections: dict[str, Any] = {
+        name: _section_as_begun(getattr(begun, name), getattr(asked, name)) for name in ("collect", "vision", "memory")
+    }
+    controllers = {
+        name: _section_as_begun(begun.controllers[name], config) if name in begun.controllers else to_dict(config)
+        for name, config in asked.controllers.items()
+    }
+    return validate({**to_dict(asked), **sections, "controllers": controllers}, "iterations")
+
+
+def _section_as_begun(begun: Any, asked: Any) -> dict[str, Any]:
+    kept, wanted = to_dict(begun), to_dict(asked)
+    anytime = kept.keys() & wanted.keys() - identity(asked).keys()
+    return kept | {name: wanted[name] for name in anytime}
 
 
 def next_run(run: Run, controller: str, folder: Path) -> Run:
@@ -47,6 +74,9 @@ def _later(config: Config) -> Config:
             raise UserError(
                 f"later: {name} is no section of options: it may hold collect, vision, controllers and so on."
             )
+    policy = config.later.get("collect", {}).get("policy", "agent")
+    if policy != "agent":
+        raise UserError(f"later: collect.policy is {policy}, but the agent collects in later iterations: leave it out.")
     return validate(lay_over(to_dict(config), config.later, "later"), "later")
 
 

@@ -1,6 +1,7 @@
 """How torch uses the machine: threads, device, arithmetic."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import torch
@@ -32,6 +33,12 @@ def pick_device(compute: ComputeConfig) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"compute.device: {name} is not usable here ({reason}); use cpu or auto.") from error
     return device
+
+
+def settled(compute: ComputeConfig) -> ComputeConfig:
+    """The options with the arithmetic that they mean on this machine, so that workers on all others compute alike."""
+    chosen = pick_precision(compute, torch.device("cpu"))
+    return dataclasses.replace(compute, precision="bfloat16" if chosen == torch.bfloat16 else "float32")
 
 
 def pick_precision(compute: ComputeConfig, device: torch.device) -> torch.dtype:

@@ -12,6 +12,8 @@ import numpy as np
 TRAINING = range(1, 1_000_000)
 VALIDATION = range(1_000_000, 2_000_000)
 TEST = range(2_000_000, 3_000_000)
+UNSEEN = VALIDATION[len(VALIDATION) // 2 :]
+"""Validation seeds for looks at agents that those at the beginning have chosen."""
 DREAMS = 2**62
 """From so many is drawn the seed of a dream that is given none."""
 

@@ -112,7 +112,7 @@ class Stage:
 
         Raises UserError if an earlier stage is unfinished, if the folder was made with other options or from other
         inputs, or if another process works in it. The run's options are recorded unless the stage is finished: a later
-        stage may yet refuse them.
+        stage may yet refuse them. If this one does so itself, those that were recorded before stay.
         """
         upstream = {stage.folder.name: stage.fingerprint() for stage in needs}
         for stage in needs:
@@ -134,10 +134,11 @@ class Stage:
             try:
                 yield
             except UserError:
-                if is_new and {path.name for path in self.folder.iterdir()} <= {".lock", CLOCK, self.RECORD}:
+                untouched = {path.name for path in self.folder.iterdir()} <= {".lock", CLOCK, self.RECORD}
+                if is_new and untouched:
                     (self.folder / self.RECORD).unlink()  # refused before any work: free for other options
-                    if take_back:
-                        take_back()
+                if take_back and (untouched or not is_new):
+                    take_back()
                 raise
             finally:
                 with contextlib.suppress(OSError):  # a disk that is full: what raised that is to be heard of
@@ -156,9 +157,11 @@ class Stage:
 
     def reopen(self) -> None:
         """Take back `done.json`, because more of the same is asked for."""
+        if self.done is None:
+            return  # the run's options were recorded when the stage was begun
         if self.record:
             self.record()
-        (self.folder / "done.json").unlink(missing_ok=True)
+        (self.folder / "done.json").unlink()
 
     def finish(self, summary: Mapping[str, Any], artefacts: Sequence[str] = ()) -> None:
         """Mark the stage as finished; `artefacts` are the files that its fingerprint covers."""

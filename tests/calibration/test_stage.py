@@ -2,6 +2,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from worldmodels.kept import CONTROLLER
 from worldmodels.memory.train import train_memory
 from worldmodels.play import Outcomes
 from worldmodels.runs import Run
-from worldmodels.seeds import validation_seeds
+from worldmodels.seeds import UNSEEN
 
 SCRIPTED = ["new every step", "held 1-10", "held 50-400", "still", "always -1", "always 1"]
 
@@ -68,7 +69,7 @@ def test_every_player_stands_in_every_world(run: Run, capsys: pytest.CaptureFixt
 
 def test_the_table_is_that_of_the_episodes(run: Run) -> None:
     check_dream(calibrated(run, episodes=5))
-    seeds = validation_seeds(5)
+    seeds = UNSEEN[:5]
     lengths = np.array([1 + seed % 9 for seed in seeds])
     entry = next(e for e in table(run)["entries"] if e["player"] == "always 1")
     assert entry["steps"]["mean"] == lengths.mean()
@@ -103,6 +104,15 @@ def test_a_killed_check_goes_on_to_the_same_table(run: Run, tmp_path: Path, monk
     check_dream(run)
     for name in ("table.json", "table.md"):
         assert (run.calibration.folder / name).read_bytes() == (other.calibration.folder / name).read_bytes()
+
+
+def test_a_check_that_was_killed_between_its_files_is_made_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "write_text", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train_checked_memory(run)
+    train_checked_memory(run)
+    assert (run.calibration.folder / "table.md").exists()
 
 
 def test_a_check_of_the_same_plays_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ def test_another_model_takes_over_what_all_models_share() -> None:
         (("vae,beta=-1",), "beta: input should be greater than or equal to 0"),
         (("vae,beta",), "NAME,option=value"),
         (("vae,model=other",), "NAME,option=value"),
+        (("vae,validation-fraction=0.2",), "all models hold out the same episodes"),
         (("vae", "vae"), "names vae twice"),
         ((), "compare.models is empty"),
     ],

@@ -51,6 +51,7 @@ def test_each_guard_makes_another_evolution(three: Run) -> None:
         "plain": {},
         "dropout": {"dropout": 0.5},
         "member": {"ensemble": "member"},
+        "other": {"ensemble": "other"},
         "penalty": {"ensemble": "penalty", "disagreement": 2.0},
     }
     fitness = {}
@@ -58,7 +59,7 @@ def test_each_guard_makes_another_evolution(three: Run) -> None:
         evolve(three, name, **(plain | options))
         fitness[name] = tuple(read_history(three.controller(name).folder)[0].fitness)
     assert fitness["plain"] == tuple(read_history(three.controller("dream").folder)[0].fitness)
-    assert len(set(fitness.values())) == 4
+    assert len(set(fitness.values())) == 5
 
 
 def test_a_penalty_of_no_weight_is_no_guard(three: Run) -> None:
@@ -84,6 +85,12 @@ def test_an_ensemble_of_another_size_is_refused(three: Run, members: int) -> Non
     train_memory(run)
     with pytest.raises(UserError, match=r"made with members = 3, and . is asked for|made from another memory-3"):
         evolve(run, "new", ensemble="member", generations=6)
+
+
+@pytest.mark.parametrize("guard", [{"ensemble": "other"}, {"dropout": 0.1}, {"start": "any"}])
+def test_options_of_dreams_are_refused_where_c_is_evolved_in_the_game(tiny_run: Run, guard: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=rf"controllers\.new\.{next(iter(guard))} is of dreams"):
+        evolve(tiny_run, "new", world="real", **guard)
 
 
 def test_an_ensemble_of_one_is_refused(tiny_run: Run) -> None:

@@ -61,6 +61,12 @@ def test_what_no_video_can_show_is_a_sentence(tmp_path, size):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_gif_of_an_earlier_video_goes(tmp_path):
+    write_video(tmp_path / "v.mp4", coloured(3), 10, gif=True)
+    write_video(tmp_path / "v.mp4", coloured(3), 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
 def test_wide_gif_is_shrunk(tmp_path):
     write_video(tmp_path / "v.mp4", coloured(2, 90, 1000), 10, gif=True)
     with Image.open(tmp_path / "v.gif") as gif:

@@ -25,7 +25,8 @@ from worldmodels.metrics import say
 from worldmodels.play import Outcomes
 from worldmodels.played import Played
 from worldmodels.runs import Run
-from worldmodels.seeds import validation_seeds
+from worldmodels.runtime import settled
+from worldmodels.seeds import UNSEEN
 from worldmodels.vision.train import split_of
 
 TABLE = "table.json"
@@ -56,17 +57,18 @@ def check_dream(run: Run) -> None:
     again: scripted policies' games are kept for every later M.
 
     Raises:
-        UserError: M is not trained, or the game cannot be played.
+        UserError: M is not trained, or of another game or seed than the options say; or the game cannot be played.
     """
     stage = run.calibration
     run.memory.summary()
+    run.memory.check_options(run.made_from())
     if run.config.calibrate.episodes == 0:
         raise UserError("calibrate.episodes is 0: give the number of episodes that each policy is to play.")
     with stage.begin({}):
         found = _calibration(run)
-        write_json(stage.folder / TABLE, dataclasses.asdict(found))
         tables = sheets(found)
         write_text(stage.folder / "table.md", markdown(tables))
+        write_json(stage.folder / TABLE, dataclasses.asdict(found))  # last: it says that the dream is checked
     print_sheets(tables)
     for line in _verdict(found):
         say(line)
@@ -115,7 +117,8 @@ def _played(run: Run, dreamer: Agent, limit: int) -> tuple[dict[str, Outcomes], 
     for trial in _trials(run, dreamer, agents, limit):
         maker = makers[trial.players[0]] if trial.agent else run.memory.fingerprint()
         trials[trial] = key_of(trial, config.task, maker)
-    outcomes = play_trials(trials, played, partial(PlayTrial, dreamer, agents, config.compute), config.compute)
+    compute = settled(config.compute)
+    outcomes = play_trials(trials, played, partial(PlayTrial, dreamer, agents, compute), compute)
     game: dict[str, Outcomes] = {}
     dreams: dict[float, dict[str, Outcomes]] = {temperature: {} for temperature in config.calibrate.temperatures}
     for trial in trials:
@@ -140,7 +143,7 @@ def _trials(run: Run, dreamer: Agent, agents: Mapping[str, Agent], limit: int) -
     All policies dream together; their games are a piece of work each.
     """
     policies = tuple(scripted_policies(dreamer.task, dreamer.squash))
-    seeds = tuple(validation_seeds(run.config.calibrate.episodes))
+    seeds = tuple(UNSEEN[: run.config.calibrate.episodes])
     for name in policies:
         yield Trial((name,), False, None, seeds, limit)
     for name in agents:

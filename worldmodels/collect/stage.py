@@ -1,6 +1,7 @@
 """Stage 1: play episodes with an exploring policy and write them to disk."""
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from worldmodels.errors import UserError
 from worldmodels.exploration.policies import hold_bounds, policy_maker
 from worldmodels.options import identity
 from worldmodels.runs import Run
-from worldmodels.runtime import one_thread
+from worldmodels.runtime import one_thread, settled
 from worldmodels.seeds import TRAINING, stream
 from worldmodels.stage import Stage
 from worldmodels.workers import Pool
@@ -151,7 +152,8 @@ def _collected(path: Path, digest: str | None = None) -> tuple[int, int]:
 
 def _collect(run: Run, agent: Agent | None, first: int, goal: Goal) -> None:
     """Play and write episodes, numbered from `first`, until the goal is reached."""
-    config, path = run.config, run.rollouts.folder / EPISODES
+    config = dataclasses.replace(run.config, compute=settled(run.config.compute))
+    path = run.rollouts.folder / EPISODES
     done, frames = _collected(path)
     if done:
         forget_versions(path)

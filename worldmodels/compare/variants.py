@@ -54,7 +54,10 @@ def _options(config: Config, label: str) -> VisionConfig:
         common = {field.name for field in dataclasses.fields(VisionConfig)}
         shared = {name: value for name, value in shared.items() if name in common}
     where = f"compare.models: {label}"
-    return typed(VisionConfig, shared | {"model": model} | _pairs(pairs, where), where)
+    own = _pairs(pairs, where)
+    if "validation_fraction" in own:
+        raise UserError(f"{where}: all models hold out the same episodes: give --vision.validation-fraction instead.")
+    return typed(VisionConfig, shared | {"model": model} | own, where)
 
 
 def _pairs(pairs: Sequence[str], where: str) -> dict[str, object]:

@@ -105,7 +105,7 @@ def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
                 require_space(stage.folder, needed, "The encoding of the rollouts", run.config.compute)
             _encode(rollouts, vision, stage.folder, pick_device(run.config.compute))
             stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, FILES)
-            (stage.folder / "progress.json").unlink()
+        (stage.folder / "progress.json").unlink(missing_ok=True)
     return Latents(stage.folder)
 
 

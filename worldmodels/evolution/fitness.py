@@ -1,7 +1,7 @@
 """What a candidate is worth: its returns over seeds, in the game or in the dream, by the same call."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
@@ -14,7 +14,7 @@ from worldmodels.config import ComputeConfig, DreamStart
 from worldmodels.dream import DreamRollouts, Guards
 from worldmodels.envs.perturbations import Perturbation
 from worldmodels.play import Cuts, Outcomes, Policy, RandomPolicy, World, bad_action, check_returns, play
-from worldmodels.runtime import pick_device, pick_precision
+from worldmodels.runtime import pick_device, pick_precision, settled
 from worldmodels.seeds import shortened
 from worldmodels.workers import Pool
 
@@ -126,7 +126,8 @@ class Fitness:
     @cached_property
     def pool(self) -> Pool[Trial, Outcomes]:
         """The workers; they are called up when there is something to do."""
-        return Pool(partial(PlayTrials, self.worlds), self.worlds.compute, describe=Trial.describe)
+        compute = settled(self.worlds.compute)
+        return Pool(partial(PlayTrials, replace(self.worlds, compute=compute)), compute, describe=Trial.describe)
 
     @cached_property
     def dreams(self) -> DreamRollouts:

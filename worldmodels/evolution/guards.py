@@ -16,6 +16,18 @@ def asks_for_ensemble(config: ControllerConfig) -> bool:
     return config.world == "dream" and config.ensemble != "none"
 
 
+def check_world(name: str, config: ControllerConfig) -> None:
+    """Raise UserError if a controller that is evolved in the game has options of a dream."""
+    plain = ControllerConfig()
+    options = ("ensemble", "dropout", "start")
+    asked = [option for option in options if getattr(config, option) != getattr(plain, option)]
+    if config.world == "real" and asked:
+        raise UserError(
+            f"controllers.{name}.{asked[0]} is of dreams, and this controller is evolved in the game: "
+            "give it world: dream, or leave the option out."
+        )
+
+
 def other_members(run: Run) -> list[Stage]:
     """The stages of the Ms beside the first; UserError if there are to be none."""
     count = run.config.memory.members

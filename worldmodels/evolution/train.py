@@ -15,7 +15,7 @@ from worldmodels.disk import require_space
 from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import first_mean
 from worldmodels.evolution.fitness import Fitness, Worlds
-from worldmodels.evolution.guards import asks_for_ensemble, other_members, training_guards
+from worldmodels.evolution.guards import asks_for_ensemble, check_world, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.schedule import Schedule
@@ -40,13 +40,14 @@ def train_controller(run: Run, name: str) -> None:
     with more generations or more patience once it is finished. With `previous` the first mean is another run's C.
 
     Raises:
-        UserError: an earlier stage is missing, there is no such controller in the options, or it was begun with other
-            ones.
+        UserError: an earlier stage is missing, there is no such controller in the options, it has options of a dream
+            though it is evolved in the game, or it was begun with other ones.
     """
     if name not in run.config.controllers:
         known = ", ".join(run.config.controllers) or "none"
         raise UserError(f"There is no controller {name} in the options of {run.folder}: it has {known}.")
     config = run.config.controllers[name]
+    check_world(name, config)
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
     options |= begun_from(run, lambda before: before.controller(name))

@@ -44,10 +44,12 @@ def measure_vision(run: Run) -> Found:
     What was measured before, of the same V and M and with the same options, is not measured again.
 
     Raises:
-        UserError: V is not finished, there are fewer than two frames that it learned from or fewer than two others, or
-            rollouts that were collected come out otherwise when they are played again.
+        UserError: V is not finished, or of another game or seed than the options say; there are fewer than two frames
+            that it learned from or fewer than two others; or rollouts that were collected come out otherwise when they
+            are played again.
     """
     vision = trained_vision(run)
+    run.vision.check_options(run.made_from())
     made_from: Found = {
         "measure": identity(run.config.measure),
         "extractor": STATEMENT,

@@ -63,6 +63,7 @@ def train_memory(run: Run) -> None:
         with stage.begin(run.made_from(memory=identity(config), **which), [run.latents]):
             if stage.done is None:
                 _Training(run, number, latents, vision.levels, *split_of(run, len(latents))).run()
+            (stage.folder / RESUME).unlink(missing_ok=True)
 
 
 class _Training:
@@ -201,7 +202,6 @@ class _Training:
             bar.say(sentence)
         summary = {"steps": self.config.steps, "baselines": baselines, **metadata}
         self.stage.finish(summary, artefacts=[WEIGHTS, STARTS])
-        (self.stage.folder / RESUME).unlink(missing_ok=True)
 
     @torch.inference_mode()
     def _signs(self, model: MDNRNN, held_out: dict[str, float]) -> Iterator[str | None]:

@@ -66,10 +66,10 @@ def _row(run: Run, perturbation: Perturbation | None) -> Frames:
 def _moments(game: gym.Env, action: Actions, seed: int) -> list[Frame]:
     """The last frames of an episode that is played up to `FIRST + MOMENTS` frames, or to its end."""
     frame, _ = game.reset(seed=seed)
-    shown = [frame]
+    shown = [frame.copy()]  # a game may show the same array again and again
     while len(shown) < FIRST + MOMENTS:
         frame, _, terminated, truncated, _ = game.step(action)
-        shown.append(frame)
+        shown.append(frame.copy())
         if terminated or truncated:
             break
     return shown[-MOMENTS:]

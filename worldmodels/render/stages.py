@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from worldmodels.agent import Agent, agent_of_run, load_agent
+from worldmodels.agent import Agent, agent_of_run, load_agent_as
 from worldmodels.config import ComputeConfig, RenderConfig
 from worldmodels.disk import require_space
 from worldmodels.metrics import say
@@ -55,7 +55,7 @@ def _cast(run: Run, name: str, checkpoint: Path | None) -> tuple[str, Agent]:
     """Who is filmed, and under which name."""
     if checkpoint is None:
         return name, agent_of_run(run, name)
-    return checkpoint.resolve().name, load_agent(checkpoint)
+    return checkpoint.resolve().name, load_agent_as(checkpoint, run.config.task)
 
 
 def film_real(

@@ -48,6 +48,7 @@ def write_video(path: Path, frames: Iterable[Frames], fps: float, gif: bool = Fa
     checked = _checked(frames, path)
     with atomic(path) as temporary:
         _encode(temporary, kept.watch(checked) if kept else checked, fps)
+        path.with_suffix(".gif").unlink(missing_ok=True)  # one of an earlier video
     if kept:
         with atomic(path.with_suffix(".gif")) as temporary:
             kept.write(temporary)

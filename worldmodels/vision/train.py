@@ -49,6 +49,7 @@ def train_vision(run: Run) -> None:
     with stage.begin(options, [run.rollouts]):
         if stage.done is None:
             VisionTraining(run).run()
+        (stage.folder / RESUME).unlink(missing_ok=True)
 
 
 class VisionTraining:
@@ -176,7 +177,6 @@ class VisionTraining:
     def _finish(self) -> None:
         _, metadata = load_tensors(self.stage.folder / WEIGHTS)
         self.stage.finish({"steps": self.config.steps, **metadata}, artefacts=[WEIGHTS])
-        (self.stage.folder / RESUME).unlink(missing_ok=True)
 
 
 def _numbers(metrics: Mapping[str, Tensor]) -> dict[str, float]:
