@@ -39,6 +39,7 @@ class Page:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._calls = 0
+        self._fingers: dict[str, int] = {}
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
@@ -102,13 +103,16 @@ class Page:
         self.key("down", code, key, text)
         self.key("up", code, key)
 
-    def touch(self, kind: str, selector: str) -> None:
-        """A finger goes "start" on the middle of an element, or "end"."""
-        box = self.run(
-            f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
-            " return {x: r.x + r.width / 2, y: r.y + r.height / 2} })()"
-        )
-        points = [box] if kind == "start" else []
+    def touch(self, kind: str, *selectors: str) -> None:
+        """Fingers "start" on the middles of elements, those that are down already among them, or "end" there."""
+        points = [
+            self.run(
+                f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+                " return {x: r.x + r.width / 2, y: r.y + r.height / 2} })()"
+            )
+            | {"id": self._fingers.setdefault(selector, len(self._fingers))}
+            for selector in selectors
+        ]
         self.call("Input.dispatchTouchEvent", type=f"touch{kind.capitalize()}", touchPoints=points)
 
     def screenshot(self, path: Path) -> None:

@@ -279,6 +279,33 @@ def test_a_finger_drives(page: Page):
     page.wait(f"{HEADER}.held.length === 0")
 
 
+def test_a_thumb_that_is_lifted_leaves_the_other_ones_button_held(page: Page):
+    page.size(360, 740, mobile=True)
+    page.run("document.getElementById('pad').scrollIntoView()")
+    page.run("document.querySelector('[data-button=gas]').focus()")
+    page.touch("start", "[data-button=gas]")
+    page.touch("start", "[data-button=gas]", "[data-button=left]")
+    page.wait(f"{HEADER}.held.join() === 'gas,left'")
+    page.touch("end", "[data-button=left]")
+    page.wait(f"{HEADER}.held.join() === 'gas'")
+    time.sleep(0.3)
+    assert state(page, "held") == ["gas"]
+    page.touch("end", "[data-button=gas]")
+
+
+def test_who_chooses_an_agent_by_mouse_drives_on_by_keyboard(page: Page):
+    page.run("document.getElementById('agent').focus()")
+    page.press("Shift", "Shift")
+    choose(page, "dodger")
+    assert page.run("document.activeElement.id") == "agent"  # who came by keyboard goes on from there
+    page.run("dispatchEvent(new PointerEvent('pointerdown'))")
+    choose(page, "racer")
+    page.key("down", "ArrowLeft", "ArrowLeft")
+    page.wait(f"{HEADER}.held.join() === 'left'")
+    page.key("up", "ArrowLeft", "ArrowLeft")
+    assert state(page, "agent") == "racer"
+
+
 def test_who_asks_for_less_motion_begins_with_a_pause(browser: Browser, address: str):
     with browser.page() as page:
         page.prefer(prefers_reduced_motion="reduce")
@@ -312,10 +339,12 @@ def test_a_server_that_is_gone_is_said_and_found_again(browser: Browser, roles: 
         assert page.run("document.body.dataset.link") == "gone"
         assert "gone" in page.run("document.getElementById('dream-veil').textContent")
         page.run("worldmodels.frame.header.temperature = null")
+        page.key("down", "ArrowLeft", "ArrowLeft")
         with serving(Playground(roles, limit=1), port=int(address.rsplit(":", 1)[1].strip("/"))):
             page.wait(f"{HEADER}.temperature === 1.05")
             assert page.run("document.body.dataset.link") == "live"
             assert page.run("worldmodels.settings.mode") == "human"
+            page.wait(f"{HEADER}.held.join() === 'left'")
 
 
 def test_a_broken_message_from_the_page_is_answered(page: Page):

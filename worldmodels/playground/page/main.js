@@ -256,12 +256,12 @@ addEventListener("keydown", (event) => {
 });
 
 // Whoever uses a control by mouse plays on by keyboard: the control must not keep the keys. A list keeps them until
-// something is chosen from it.
+// something is chosen from it, and the pad's buttons are let go of by whoever holds them.
 let byPointer = false;
 addEventListener("keydown", () => (byPointer = false), true);
 addEventListener("pointerdown", () => (byPointer = true), true);
 addEventListener("pointerup", () => setTimeout(() => {
-  if (document.activeElement?.matches("button, input, summary, a")) document.activeElement.blur();
+  if (document.activeElement?.matches("button:not([data-button]), input, summary, a")) document.activeElement.blur();
 }));
 
 function note(text, kind) {

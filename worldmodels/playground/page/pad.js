@@ -58,7 +58,7 @@ export class Pad {
     const press = (event) => this.#hold(button.name, true, event.timeStamp);
     const release = (event) => this.#hold(button.name, false, event.timeStamp);
     element.addEventListener("pointerdown", (event) => {
-      event.preventDefault(); // no focus: a focused button lets go when another control is used
+      event.preventDefault(); // no focus, which would keep the space bar
       element.setPointerCapture(event.pointerId);
       press(event);
     });
