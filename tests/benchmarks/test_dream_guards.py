@@ -57,7 +57,7 @@ def test_the_last_mean_is_the_one_that_the_last_generation_was_validated_with(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A score on the episodes of a validation is that validation."""
-    monkeypatch.setattr("worldmodels.seeds.VALIDATION", range(1_000_000, 1_000_010))
+    monkeypatch.setattr("worldmodels.seeds.UNSEEN", range(1_000_005, 1_000_010))
     monkeypatch.setattr("worldmodels.evolution.train.validation_seeds", lambda count: list(range(1_000_005, 1_000_009)))
     arguments = ["--run", tiny_run.folder, "--to", tmp_path / "to", *BUDGET, "--guards", "none"]
     assert call(monkeypatch, *arguments) == 0
