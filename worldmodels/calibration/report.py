@@ -8,6 +8,7 @@ from worldmodels.calibration.comparison import Entry
 from worldmodels.calibration.heads import Ends, Rewards
 from worldmodels.calibration.lifetimes import Lifetimes
 from worldmodels.calibration.prediction import DREAMS, Error
+from worldmodels.calibration.replays import Replayed
 from worldmodels.calibration.sheets import Sheet
 
 
@@ -23,6 +24,7 @@ class Calibration:
         ends, rewards: of its heads; None for a head that it does not have.
         complaints: sentences on where the dream and the game are apart.
         lifetimes: at what age players' episodes end; empty if M predicts no ends.
+        replays: ends after dreams have left the game; empty if M predicts none.
     """
 
     memory: str
@@ -34,12 +36,13 @@ class Calibration:
     rewards: Rewards | None
     complaints: list[str]
     lifetimes: list[Lifetimes] = field(default_factory=list)
+    replays: list[Replayed] = field(default_factory=list)
 
 
 def sheets(found: Calibration) -> list[Sheet]:
     """All tables of a calibration."""
     worlds, heads = [*_worlds(found), *_lifetimes(found.lifetimes)], [*_ends(found.ends), *_rewards(found.rewards)]
-    return [*worlds, *_prediction(found.errors), *heads]
+    return [*worlds, *_prediction(found.errors), *heads, *_replays(found.replays)]
 
 
 def _worlds(found: Calibration) -> Iterator[Sheet]:
@@ -139,6 +142,21 @@ def _ends(ends: Ends | None) -> Iterator[Sheet]:
         f"All in all {ends.expected:.1f} ends predicted, {ends.observed} observed. Expected calibration error "
         f"{ends.calibration_error:.5f}. {ends.nats:.4f} nats a step; a head that knows only the rate of ends: "
         f"{ends.nats_rate:.4f}.",
+    )
+
+
+def _replays(found: Sequence[Replayed]) -> Iterator[Sheet]:
+    if not found:
+        return
+    yield Sheet(
+        "Ends in 1,000 steps after a dream has left the game, under the actions that were really taken",
+        ["steps since then", "steps", "the game", "M on the game's frames", "M in its dream"],
+        [
+            [f"{one.begin} to {one.end}", f"{one.steps:,}", *(f"{x:.2f}" for x in (one.game, one.frames, one.dream))]
+            for one in found
+        ],
+        "From random moments of held-out episodes. Where M expects ends on the game's frames, and fewer in its dream, "
+        "what ends episodes does not come about there.",
     )
 
 

@@ -13,6 +13,7 @@ from worldmodels.calibration.lifetimes import side_by_side
 from worldmodels.calibration.plays import PlayTrial, Trial, key_of, play_trials
 from worldmodels.calibration.policies import scripted_policies
 from worldmodels.calibration.prediction import prediction_errors
+from worldmodels.calibration.replays import replayed_ends
 from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.sheets import markdown, print_sheets
 from worldmodels.config import ControllerConfig
@@ -94,6 +95,7 @@ def _calibration(run: Run) -> Calibration:
         ends=ends,
         rewards=rewards,
         complaints=complaints(entries, judged, rewards is not None) if entries else [],
+        replays=replayed_ends(dreamer.memory, latents, held_out, run.config.seed) if ends is not None else [],
         lifetimes=side_by_side(game, dreams[judged], judged, limit) if ends is not None else [],
     )
 
