@@ -78,9 +78,15 @@ def replayed_ends(memory: MDNRNN, latents: Latents, episodes: NDArray[np.int64],
 
 
 def _span(begin: int, end: int, counts: NDArray[np.float64]) -> Replayed:
-    steps, ends, on_frames, dreamt_steps, dreamt = counts
-    rates = (1000 * float(number) / steps for number in (ends, on_frames))
-    return Replayed(begin, end, int(steps) // DREAMS, *rates, 1000 * float(dreamt) / max(dreamt_steps, 1e-12))
+    steps, ends, on_frames, dreamt_steps, dreamt = (float(number) for number in counts)
+    return Replayed(
+        begin,
+        end,
+        steps=round(steps) // DREAMS,
+        game=1000 * ends / steps,
+        frames=1000 * on_frames / steps,
+        dream=1000 * dreamt / max(dreamt_steps, 1e-12),  # a dream may be over to the last digit
+    )
 
 
 def _moments(
