@@ -91,6 +91,8 @@ def test_iterations_that_have_begun_keep_their_explorer_and_options(tmp_path: Pa
     [
         ({"colect": {}}, "colect is no section"),
         ({"seed": 4}, "seed is no section"),
+        ({"collect": 5}, "later"),
+        ({"collect": None}, "later"),
         ({"collect": {"policy": "uniform"}}, "collect.policy is uniform, but the agent collects"),
         ({"collect": {"epsodes": 4}}, "later: collect: there is no option `epsodes`; did you mean `episodes`"),
         ({"vision": {"batch": 0}}, "later: vision.batch: input should be greater than or equal to 1"),

@@ -74,10 +74,11 @@ def _later(config: Config) -> Config:
             raise UserError(
                 f"later: {name} is no section of options: it may hold collect, vision, controllers and so on."
             )
+    later = validate(lay_over(to_dict(config), config.later, "later"), "later")
     policy = config.later.get("collect", {}).get("policy", "agent")
     if policy != "agent":
         raise UserError(f"later: collect.policy is {policy}, but the agent collects in later iterations: leave it out.")
-    return validate(lay_over(to_dict(config), config.later, "later"), "later")
+    return later
 
 
 def lineage(run: Run) -> list[Run]:
