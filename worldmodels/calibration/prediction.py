@@ -86,17 +86,22 @@ def _look_ahead(
     many = np.repeat(rows, DREAMS)
     state = State(*(part.repeat_interleave(DREAMS, 0).to(device) for part in state))
     z = torch.from_numpy(latents.mu[many]).to(device)
-    dreamer, width = torch.arange(len(many), device=device), even(memory.latent_dim)
     expected = []
     for step in range(horizon):
         action = torch.from_numpy(latents.action[many + step]).to(device)
         restart = torch.from_numpy(np.isin(many + step, latents.starts)).float().to(device)
         state = memory.step(z, action, restart, state)
-        picks, noise = uniform(dreamer, torch.full_like(dreamer, step), 2 * width).chunk(2, 1)
         mixture = memory.predict(state.h).mixture
         expected.append(expectation(mixture).unflatten(0, (-1, DREAMS)).mean(1).cpu())
-        z = sample(mixture, 1.0, picks[:, : memory.latent_dim], normal(noise)[:, : memory.latent_dim])
+        z = sample(mixture, 1.0, *step_noise(memory, len(many), step))
     return expected
+
+
+def step_noise(memory: MDNRNN, count: int, step: int) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+    """Uniform and normal numbers for one step of so many dreams, on M's device."""
+    dreamer, width = torch.arange(count, device=memory.head.weight.device), even(memory.latent_dim)
+    picks, noise = uniform(dreamer, torch.full_like(dreamer, step), 2 * width).chunk(2, 1)
+    return picks[:, : memory.latent_dim], normal(noise)[:, : memory.latent_dim]
 
 
 def _error(

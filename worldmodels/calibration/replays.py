@@ -9,11 +9,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from worldmodels.calibration.prediction import step_noise
 from worldmodels.data.latents import Latents
 from worldmodels.memory.mdn_rnn import MDNRNN, State
 from worldmodels.memory.mixture import sample
 from worldmodels.memory.starts import remembered
-from worldmodels.noise import even, normal, uniform
 from worldmodels.seeds import stream
 
 BOUNDS = (0, 10, 30, 60, 120)
@@ -63,7 +63,7 @@ def replayed_ends(memory: MDNRNN, latents: Latents, episodes: NDArray[np.int64],
             torch.from_numpy(array[at]).to(device) for array in (latents.mu, latents.logvar, latents.action)
         )
         restart = torch.from_numpy(np.isin(at, latents.starts) & (step == 0)).float().to(device)
-        picks, noise = _noise(memory, len(rows), step, device)
+        picks, noise = step_noise(memory, len(rows), step)
         seen = mu + torch.exp(0.5 * logvar) * noise
         z = z if step else seen
         frames, on_frames, _ = _stepped(memory, seen, action, restart, frames, picks, noise)
@@ -99,15 +99,6 @@ def _moments(
     rows, state = remembered(latents, memory, chosen, moments, seed)
     device = memory.head.weight.device
     return np.repeat(rows, DREAMS), State(*(part.repeat_interleave(DREAMS, 0).to(device) for part in state))
-
-
-def _noise(
-    memory: MDNRNN, count: int, step: int, device: torch.device
-) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
-    """Uniform and normal numbers of each dream's step."""
-    width, dreamer = even(memory.latent_dim), torch.arange(count, device=device)
-    picks, noise = uniform(dreamer, torch.full_like(dreamer, step), 2 * width).chunk(2, 1)
-    return picks[:, : memory.latent_dim], normal(noise)[:, : memory.latent_dim]
 
 
 def _stepped(

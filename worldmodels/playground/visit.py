@@ -55,7 +55,7 @@ class Visit:
         self._seed = secrets.randbelow(2**31) if seed is None else seed
         self._now, _, self._input = wishes.take()
         self._due = 0.0
-        self._rested: float | None = None
+        self._rest_ends: float | None = None
         self._steps_asked = 0
         self._beside: Beside | None = None
         self.recordings = Recordings(scribe, outlet)
@@ -137,15 +137,15 @@ class Visit:
         if not self._now.playing or self._watched.over:
             self._due = 0.0
             # whatever the page says meanwhile, the rest is over when it is over
-            self._rested = (self._rested or now + REST) if self._now.playing else None
+            self._rest_ends = (self._rest_ends or now + REST) if self._now.playing else None
             try:
-                async with asyncio.timeout_at(self._rested):
+                async with asyncio.timeout_at(self._rest_ends):
                     await self._wishes.heard.wait()
             except TimeoutError:
-                self._rested = None
+                self._rest_ends = None
                 self._wishes.add("renew")
             return
-        self._rested = None
+        self._rest_ends = None
         # all visitors step on the same beat, so that their frames are painted together
         period = 1 / self._role.agent.task.fps
         self._due += period
