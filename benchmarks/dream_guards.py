@@ -66,6 +66,7 @@ def all_guards(dropout: float, disagreement: float, horizon: int) -> dict[str, G
         "other": Guard({"ensemble": "other"}),
         "penalty": Guard({"ensemble": "penalty", "disagreement": disagreement}),
         "any-start": Guard({"start": "any", "max_steps": horizon}),
+        "weighed": Guard({"ends": "weighed"}),
     }
 
 
@@ -152,6 +153,7 @@ def base_controller(config: Config, options: argparse.Namespace) -> ControllerCo
         start="first",
         dropout=0.0,
         ensemble="none",
+        ends="drawn",
         validation_patience=None,
         validate_every=max(1, generations // 10),
         validation_episodes=options.validation_episodes,

@@ -212,6 +212,9 @@ class ControllerConfig:
     the reward."""
     disagreement: NonNegative = 1.0
     """Weight of that disagreement."""
+    ends: Literal["drawn", "weighed"] = "drawn"
+    """Draw the ends of training dreams with M's probabilities, or let dreams go on and weigh their rewards by the
+    chance of having come so far: the same mean returns with less noise."""
     max_steps: Count | None = None
     """Step limit of a training episode; the task's own if not given."""
     patience: Count | None = None

@@ -38,9 +38,10 @@ def test_every_guard_is_scored_in_dream_and_game(
     written = json.loads((to / "guards.json").read_text())
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
     assert [row[0].strip("| ") for row in rows] == [
-        "none", "tau-1.15", "tau-1.3", "dropout", "member", "other", "penalty", "any-start", "random policy",
+        "none", "tau-1.15", "tau-1.3", "dropout", "member", "other", "penalty", "any-start", "weighed",
+        "random policy",
     ]  # fmt: skip
-    assert len(written["results"]) == 16
+    assert len(written["results"]) == 18
     for result in written["results"]:
         returns = result["returns"]
         assert [len(returns[world][mean]) for world in returns for mean in returns[world]] == [5, 5, 5, 5, 4, 4]

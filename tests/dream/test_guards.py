@@ -12,6 +12,7 @@ from worldmodels.config import MemoryConfig
 from worldmodels.dream import DreamVectorEnv, Guards
 from worldmodels.dream.guards import Ensemble
 from worldmodels.dream.movers import MASK_STEP, MEMBER_STEP, mover_of
+from worldmodels.dream.simulator import LEFT
 from worldmodels.envs.actions import Squash
 from worldmodels.memory.mdn_rnn import MDNRNN, State
 from worldmodels.memory.mixture import sample
@@ -206,6 +207,55 @@ def test_without_heads_a_step_is_worth_one_less_what_the_latents_disagree_on() -
     assert dream_of(8, guards, memories[0]).step(STILL[:8])[1] == pytest.approx(1 - 0.1 * 1.5)
 
 
+# ends that are weighed
+
+
+def mortal(odds: float) -> MDNRNN:
+    """A step is worth 1, and each may be the last with the same log-odds."""
+    return constant(memory_of(), reward=1.0, done=odds)
+
+
+def returns_of(guards: Guards, memory: MDNRNN, steps: int, lanes: int = MANY) -> tuple[np.ndarray, np.ndarray]:
+    """Returns and lengths of dreams of so many steps at most."""
+    dream = dream_of(lanes, guards, memory, max_steps=steps)
+    rewards, under_way = np.zeros((steps, lanes)), np.zeros((steps, lanes), bool)
+    for step in range(steps):
+        under_way[step] = ~dream.over
+        rewards[step] = dream.step(STILL[:lanes])[1]
+    return rewards.sum(0), under_way.sum(0)
+
+
+@pytest.mark.parametrize("steps", [3, 200])
+def test_weighed_ends_give_the_same_mean_return_with_less_noise(steps: int) -> None:
+    drawn, weighed = (returns_of(Guards(ends=ends), mortal(-3.0), steps)[0] for ends in ("drawn", "weighed"))
+    chance = 1 / (1 + math.exp(3.0))
+    for returns in (drawn, weighed):
+        expected = (1 - (1 - chance) ** steps) / chance
+        assert returns.mean() == pytest.approx(expected, abs=4 * returns.std() / math.sqrt(MANY) + 1e-4)
+    assert weighed.std() < 0.4 * drawn.std()
+
+
+def test_a_reward_counts_by_the_chance_of_having_come_so_far_until_little_is_left() -> None:
+    dream, chance, weight = dream_of(MANY, Guards(ends="weighed"), mortal(-1.0)), 1 / (1 + math.e), 1.0
+    while weight > LEFT:
+        _, rewards, terminated, _, _ = dream.step(STILL)
+        assert rewards == pytest.approx(weight)
+        assert not terminated.any()
+        weight *= 1 - chance
+    for _ in range(3):
+        alive = ~dream.over
+        _, rewards, terminated, _, _ = dream.step(STILL)
+        assert rewards[alive] == pytest.approx(weight)
+        assert stats.binomtest(int(terminated.sum()), int(alive.sum()), chance).pvalue > 0.001
+
+
+def test_nothing_is_weighed_where_nothing_ends() -> None:
+    memory = memory_of(done_head=False)
+    drawn, weighed = (returns_of(Guards(ends=ends), memory, 20, 50) for ends in ("drawn", "weighed"))
+    assert np.array_equal(drawn[0], weighed[0])
+    assert (weighed[1] == 20).all()
+
+
 def guards_of(kind: str) -> Guards:
     others = others_of(memory_of(5), memory_of(6))
     return {
@@ -213,6 +263,7 @@ def guards_of(kind: str) -> Guards:
         "member": Guards(0.3, "member", others=others),
         "other": Guards(0.3, "other", others=others),
         "penalty": Guards(0.3, "penalty", 0.7, others=others),
+        "weighed": Guards(0.3, ends="weighed"),
     }[kind]
 
 
@@ -227,7 +278,7 @@ def followed(dream: DreamVectorEnv, lane: int, steps: int) -> list[np.ndarray]:
     return seen
 
 
-@pytest.mark.parametrize("kind", ["dropout", "member", "other", "penalty"])
+@pytest.mark.parametrize("kind", ["dropout", "member", "other", "penalty", "weighed"])
 @pytest.mark.parametrize("lanes", [1, 3, 63, 65, 200])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_guarded_dream_is_the_same_to_the_bit_in_any_batch(kind: str, lanes: int, precision: torch.dtype) -> None:
@@ -242,7 +293,7 @@ def test_a_guarded_dream_is_the_same_to_the_bit_in_any_batch(kind: str, lanes: i
         assert all(np.array_equal(a, b) for a, b in zip(expected, seen, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["dropout", "member", "other", "penalty"])
+@pytest.mark.parametrize("kind", ["dropout", "member", "other", "penalty", "weighed"])
 def test_a_guarded_dream_goes_on_when_those_beside_it_end_and_begin(kind: str) -> None:
     memory = memory_of(done_head=False)
     guards = guards_of(kind)
@@ -266,10 +317,10 @@ def test_a_guarded_dream_goes_on_when_those_beside_it_end_and_begin(kind: str) -
 
 def test_guards_at_first_frames_keep_what_is_remembered_there() -> None:
     starts = starts_of(first=False)._replace(first=torch.tensor([True, False] * 3))
-    guards = Guards(0.1, "penalty", 2.0, ((memory_of(), starts),)).only_first()
+    guards = Guards(0.1, "penalty", 2.0, ((memory_of(), starts),), "weighed").only_first()
     ((_, theirs),) = guards.others
     assert torch.equal(theirs.h, starts.h[::2])
-    assert (guards.dropout, guards.ensemble, guards.disagreement) == (0.1, "penalty", 2.0)
+    assert dataclasses.replace(guards, others=()) == Guards(0.1, "penalty", 2.0, (), "weighed")
 
 
 @pytest.mark.parametrize("kind", ["member", "other", "penalty"])

@@ -63,9 +63,10 @@ def test_a_population_dreams_as_in_the_vector_environment(squash, lanes):
     assert tally.sound.all()
 
 
+@pytest.mark.parametrize("ends", ["drawn", "weighed"])
 @pytest.mark.parametrize("ensemble", ["none", "member", "other", "penalty"])
-def test_guards_are_the_same_too(ensemble):
-    guards = Guards(0.3, ensemble, 0.5, others(DISCRETE) if ensemble != "none" else ())
+def test_guards_are_the_same_too(ensemble, ends):
+    guards = Guards(0.3, ensemble, 0.5, others(DISCRETE) if ensemble != "none" else (), ends)
     outcomes, tally = both_ways(DISCRETE, guards)
     assert np.array_equal(tally.lengths.numpy(), outcomes.lengths)
     np.testing.assert_allclose(tally.returns.numpy(), outcomes.returns, rtol=1e-4, atol=1e-4)
@@ -122,9 +123,10 @@ def test_actions_are_squashed_as_elsewhere(squash):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("ends", ["drawn", "weighed"])
 @pytest.mark.parametrize("ensemble", ["none", "member", "other", "penalty"])
-def test_a_gpu_dreams_alike(ensemble):
-    squash, guards = DISCRETE, Guards(0.3, ensemble, 0.5, others(DISCRETE) if ensemble != "none" else ())
+def test_a_gpu_dreams_alike(ensemble, ends):
+    squash, guards = DISCRETE, Guards(0.3, ensemble, 0.5, others(DISCRETE) if ensemble != "none" else (), ends)
     memory, starts, form = memory_of(squash, -5.0), starts_of(), form_of(squash)
     random = np.random.default_rng(2)
     candidates = random.normal(0, 1, (N, form.parameters)).astype(np.float32)

@@ -53,13 +53,14 @@ def test_each_guard_makes_another_evolution(three: Run) -> None:
         "member": {"ensemble": "member"},
         "other": {"ensemble": "other"},
         "penalty": {"ensemble": "penalty", "disagreement": 2.0},
+        "weighed": {"ends": "weighed"},
     }
     fitness = {}
     for name, options in guards.items():
         evolve(three, name, **(plain | options))
         fitness[name] = tuple(read_history(three.controller(name).folder)[0].fitness)
     assert fitness["plain"] == tuple(read_history(three.controller("dream").folder)[0].fitness)
-    assert len(set(fitness.values())) == 5
+    assert len(set(fitness.values())) == len(guards)
 
 
 def test_a_penalty_of_no_weight_is_no_guard(three: Run) -> None:
@@ -87,10 +88,17 @@ def test_an_ensemble_of_another_size_is_refused(three: Run, members: int) -> Non
         evolve(run, "new", ensemble="member", generations=6)
 
 
-@pytest.mark.parametrize("guard", [{"ensemble": "other"}, {"dropout": 0.1}, {"start": "any"}])
+@pytest.mark.parametrize("guard", [{"ensemble": "other"}, {"dropout": 0.1}, {"start": "any"}, {"ends": "weighed"}])
 def test_options_of_dreams_are_refused_where_c_is_evolved_in_the_game(tiny_run: Run, guard: dict[str, object]) -> None:
     with pytest.raises(UserError, match=rf"controllers\.new\.{next(iter(guard))} is of dreams"):
         evolve(tiny_run, "new", world="real", **guard)
+
+
+def test_ends_that_m_does_not_predict_cannot_be_weighed(tiny_run: Run) -> None:
+    config = dataclasses.replace(tiny_run.config, memory=dataclasses.replace(tiny_run.config.memory, done_head=False))
+    agent = blank_agent(tiny_run, ControllerConfig())
+    with pytest.raises(UserError, match=r"no ends that could be weighed.*memory\.done_head"):
+        training_guards(Run(tiny_run.folder, config), ControllerConfig(world="dream", ends="weighed"), agent.starts)
 
 
 def test_an_ensemble_of_one_is_refused(tiny_run: Run) -> None:

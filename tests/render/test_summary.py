@@ -14,6 +14,7 @@ from worldmodels.runs import Run
     [
         ({}, "a dream of temperature 1"),
         ({"temperature": 1.15, "dropout": 0.05}, "a dream of temperature 1.15, M without 5% of its units"),
+        ({"ends": "weighed"}, "a dream of temperature 1, its ends weighed"),
         ({"ensemble": "member"}, "a dream of temperature 1, each moved by one of 3 Ms"),
         ({"ensemble": "other"}, "a dream of temperature 1, each moved by one of 2 Ms whose state C does not see"),
         (

@@ -17,21 +17,28 @@ from worldmodels.noise import even, normal, uniform
 
 START_STEP = -1
 """Step under which the noise of a dream's start is drawn."""
+LEFT = 0.25
+"""Ends are drawn even where they are to be weighed, once a dream's chance of having come so far is at most this: what
+comes later counts little, and would take as long to compute."""
 
 
 class Dreams(NamedTuple):
-    """Dreams under way, a row each: its seed and step, whether M is told of a restart, and where it stands."""
+    """Dreams under way, a row each: its seed and step, whether M is told of a restart, and where it stands.
+
+    `weight` is what a reward counts there: 1, or where ends are weighed the chance of having come so far.
+    """
 
     seed: Int[Tensor, " n"]
     step: Int[Tensor, " n"]
     restart: Float[Tensor, " n"]
+    weight: Float[Tensor, " n"]
     z: Float[Tensor, "n z"]
     h: Float[Tensor, "n h"]
     c: Float[Tensor, "n h"]
 
 
 class Events(NamedTuple):
-    """What a step brought to the dreams of `Simulator.lanes`: the reward that is expected, or 1; and the end."""
+    """What a step brought to the dreams of `Simulator.lanes`: the reward, expected or 1, times its weight; the end."""
 
     reward: Float[Tensor, " n"]
     done: Bool[Tensor, " n"]
@@ -66,7 +73,7 @@ class Simulator:
     ) -> None:
         self.memory, self.device, self.block = memory, memory.head.weight.device, block
         self.starts = Starts(*(tensor.to(self.device) for tensor in starts))
-        self._mover = mover_of(memory, guards, precision, block)
+        self._mover, self._weighs = mover_of(memory, guards, precision, block), guards.ends == "weighed"
         self._half = even(memory.latent_dim)
         self._row = torch.full((lanes,), -1, device=self.device)
         self.lanes = torch.zeros(0, dtype=torch.int64, device=self.device)
@@ -119,7 +126,7 @@ class Simulator:
         mu, logvar, h, c, first = (tensor[pick] for tensor in self.starts)
         noise = normal(numbers[:, : self._half])[:, : self.memory.latent_dim]
         z = mu + torch.exp(0.5 * logvar) * noise
-        dreams = Dreams(seeds, torch.zeros_like(seeds), first.float(), z, h, c)
+        dreams = Dreams(seeds, torch.zeros_like(seeds), first.float(), torch.ones_like(z[:, 0]), z, h, c)
         return tuple(part[:count] for part in (*dreams, *self._mover.begin(seeds, pick)))
 
     def step(self, action: Float[Tensor, "n a"], temperature: float) -> Events:
@@ -136,7 +143,12 @@ class Simulator:
         reward = torch.ones_like(dreams.restart) if expected.reward is None else expected.reward
         done = torch.zeros_like(dreams.restart, dtype=torch.bool)
         if expected.done is not None:
-            done = numbers[:, -1] < torch.sigmoid(expected.done)
+            chance = torch.sigmoid(expected.done)
+            done = numbers[:, -1] < chance
+            if self._weighs:
+                weighed = dreams.weight > LEFT
+                reward, done = reward * dreams.weight, done & ~weighed
+                dreams.weight.mul_(torch.where(weighed, 1 - chance, 1))
         return Events(reward[:count], done[:count])
 
     def _filled(self, rows: int) -> int:

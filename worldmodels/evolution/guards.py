@@ -19,7 +19,7 @@ def asks_for_ensemble(config: ControllerConfig) -> bool:
 def check_world(name: str, config: ControllerConfig) -> None:
     """Raise UserError if a controller that is evolved in the game has options of a dream."""
     plain = ControllerConfig()
-    options = ("ensemble", "dropout", "start")
+    options = ("ensemble", "dropout", "start", "ends")
     asked = [option for option in options if getattr(config, option) != getattr(plain, option)]
     if config.world == "real" and asked:
         raise UserError(
@@ -40,12 +40,14 @@ def other_members(run: Run) -> list[Stage]:
 
 
 def training_guards(run: Run, config: ControllerConfig, starts: Starts) -> Guards:
-    """The guards of training dreams that begin at `starts`; UserError if they need Ms that are not trained."""
+    """The guards of training dreams that begin at `starts`; UserError if they need Ms, or a head, that are missing."""
+    if config.ends == "weighed" and not run.config.memory.done_head:
+        raise UserError("This M predicts no ends that could be weighed: train it with memory.done_head, or draw them.")
     if not asks_for_ensemble(config):
-        return Guards(config.dropout)
+        return Guards(config.dropout, ends=config.ends)
     others = []
     for number, stage in enumerate(other_members(run), 1):
         others.append(trained_member(run, number))
         if not torch.equal(others[-1][1].mu, starts.mu):
             raise UserError(f"{stage.folder} is of other latents than M: delete it and run {stage.command} again.")
-    return Guards(config.dropout, config.ensemble, config.disagreement, tuple(others))
+    return Guards(config.dropout, config.ensemble, config.disagreement, tuple(others), config.ends)

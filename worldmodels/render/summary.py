@@ -47,7 +47,8 @@ def dream_in_words(controller: ControllerConfig, members: int) -> str:
         "penalty": f", less {controller.disagreement:g} times what {members} Ms disagree on",
     }
     dropout = f", M without {controller.dropout:.0%} of its units" if controller.dropout else ""
-    return f"a dream of temperature {controller.temperature:g}{dropout}{guards[controller.ensemble]}"
+    ends = ", its ends weighed" if controller.ends == "weighed" else ""
+    return f"a dream of temperature {controller.temperature:g}{dropout}{ends}{guards[controller.ensemble]}"
 
 
 def stage_rows(run: Run) -> list[tuple[str, ...]]:
