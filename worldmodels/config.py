@@ -135,6 +135,9 @@ class MemoryConfig:
     """Weight of the reward head's loss."""
     dropout: Share = 0.0
     """Share of the hidden units that the heads are without in training; see `controllers.*.dropout`."""
+    open_loop: Natural = 0
+    """Let M learn of ends also in its own dreams of so many steps, begun at real moments, under the actions that were
+    really taken; 0: on the game's frames only."""
     members: Annotated[Count, ANYTIME] = 1
     """How many Ms are trained; all but the first serve the `ensemble` of controllers only."""
     steps: Natural = 4000

@@ -148,6 +148,18 @@ def test_dropout_changes_what_is_learned_and_is_a_function_of_the_seed(tiny_run:
     assert paths[0].read_bytes() != (tiny_run.memory.folder / WEIGHTS).read_bytes()
 
 
+def test_ends_in_dreams_change_what_is_learned_and_are_a_function_of_the_seed(tiny_run: Run, tmp_path: Path) -> None:
+    lengths = {"none": 0, "one": 4, "other": 4}
+    none, one, other = (
+        longer(tiny_run, tmp_path / name, open_loop=length, steps=10).memory.folder for name, length in lengths.items()
+    )
+    assert (one / WEIGHTS).read_bytes() == (other / WEIGHTS).read_bytes()
+    assert (one / WEIGHTS).read_bytes() != (none / WEIGHTS).read_bytes()
+    measured = {name for line in read_metrics(one) for name in line}
+    assert "dreamt_done" in measured
+    assert "validation/dreamt_done" not in measured
+
+
 def test_the_first_of_several_ms_is_the_only_one_to_the_byte(tiny_run: Run, tmp_path: Path) -> None:
     run = longer(tiny_run, tmp_path / "run", members=3)
     for name in (WEIGHTS, "starts.safetensors", "metrics.jsonl", "done.json", "options.json"):

@@ -99,11 +99,22 @@ class MDNRNN(nn.Module):
         In training mode the heads are without some hidden units, other ones at every step: what is minimised is the
         same as with one mask a sequence, because a step's loss depends on that step's mask alone.
         """
-        inputs = [z, action, restart[..., None]] if self.config.restart_input else [z, action]
-        hidden, (h, c) = self.lstm(torch.cat(inputs, -1), (state.h[None], state.c[None]))
+        hidden, state = self.follow(z, action, restart, state)
         if self.training and self.config.dropout:
             hidden = F.dropout(hidden, self.config.dropout)
-        return self.predict(hidden), State(h[0], c[0])
+        return self.predict(hidden), state
+
+    def follow(
+        self,
+        z: Float[Tensor, "b l z"],
+        action: Float[Tensor, "b l a"],
+        restart: Float[Tensor, "b l"],
+        state: State,
+    ) -> tuple[Float[Tensor, "b l h"], State]:
+        """Hidden states after every step of B sequences of L steps, and the whole state after the last."""
+        inputs = [z, action, restart[..., None]] if self.config.restart_input else [z, action]
+        hidden, (h, c) = self.lstm(torch.cat(inputs, -1), (state.h[None], state.c[None]))
+        return hidden, State(h[0], c[0])
 
     def step(
         self, z: Float[Tensor, "b z"], action: Float[Tensor, "b a"], restart: Float[Tensor, " b"], state: State

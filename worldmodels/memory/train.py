@@ -20,6 +20,7 @@ from worldmodels.memory.baselines import baseline_nll, verdict
 from worldmodels.memory.heads import GaussianHead
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State, load_memory, save_memory
 from worldmodels.memory.mixture import Mixture
+from worldmodels.memory.open_loop import check_open_loop, dreamt_ends
 from worldmodels.memory.sequences import Pieces, read_sequences, streams, whole_episodes
 from worldmodels.memory.signs import by_heart_sentence, collapse_sentence, dead_dimensions, dead_sentence
 from worldmodels.memory.starts import Starts, gather_starts, load_starts, save_starts
@@ -56,6 +57,7 @@ def train_memory(run: Run) -> None:
     vision = trained_vision(run)
     latents = encode_rollouts(run, vision)
     config = run.config.memory
+    check_open_loop(config)
     for number in range(config.members):
         stage = run.member(number)
         which: dict[str, int | str] = {"member": number} if number else {}
@@ -163,7 +165,12 @@ class _Training:
         state = State(self.state.h * carried, self.state.c * carried)
         torch.manual_seed(torch_seed(self.own_seed, "memory/dropout", self.step))  # nothing else draws without a seed
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            loss, metrics, state = self.model.loss(Sequences(*(tensor.to(self.device) for tensor in batch)), state)
+            batch = Sequences(*(tensor.to(self.device) for tensor in batch))
+            begun = state
+            loss, metrics, state = self.model.loss(batch, begun)
+            if self.config.open_loop:
+                metrics["dreamt_done"] = dreamt_ends(self.model, batch, begun)
+                loss = loss + metrics["dreamt_done"]
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_value_(self.model.parameters(), self.config.grad_clip)
