@@ -1,8 +1,8 @@
 """What each guard against exploiting the dream is worth: the same evolution with each, scored in dream and game.
 
-Takes the rollouts and the V of a run, and its M if that is finished, trains the Ms that guards need once (M with
-dropout; further members), and evolves a C with each guard and seed, all with equally many generations, candidates and
-dreams. Each C is then scored on whole episodes from first frames: in the dream that it was evolved in, in M's plain
+Takes the rollouts and the V of a run, and its M if that is finished, trains the Ms that guards need once (with dropout;
+in open loop; further members), and evolves a C with each guard and seed, all with equally many generations, candidates
+and dreams. Each C is then scored on whole episodes from first frames: in the dream that it was evolved in, in M's plain
 dream (temperature 1, no guard), and in the game that was learned, on validation seeds that evolution has not seen.
 "Last" is the search distribution's mean after the last generation; "kept" is the mean that did best in the validations
 on the real game, which is what is shipped. Dreams are scored with the last. An error is a standard error: over seeds if
@@ -10,7 +10,8 @@ there are several, over episodes if there is one.
 
     python benchmarks/dream_guards.py --run runs/mine --to runs/guards [--guards none penalty] [--seeds 1 2 3]
 
-The run is left as it is. Can be killed and repeated; writes `guards.md` and `guards.json` into the folder `--to`.
+Guards that are of ends are left out where M does not predict them. The run is left as it is. Can be killed and
+repeated; writes `guards.md` and `guards.json` into the folder `--to`.
 """
 
 import argparse
@@ -49,13 +50,14 @@ from worldmodels.stage import Stage
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard by what it changes in C's training, and in M's."""
+    """A guard by what it changes in C's training, and in M's; and whether it is of ends, which not every M predicts."""
 
     options: dict[str, Any]
     memory: dict[str, Any] = field(default_factory=dict)
+    of_ends: bool = False
 
 
-def all_guards(dropout: float, disagreement: float, horizon: int) -> dict[str, Guard]:
+def all_guards(dropout: float, disagreement: float, horizon: int, open_loop: int) -> dict[str, Guard]:
     """The guards by name."""
     return {
         "none": Guard({}),
@@ -66,7 +68,8 @@ def all_guards(dropout: float, disagreement: float, horizon: int) -> dict[str, G
         "other": Guard({"ensemble": "other"}),
         "penalty": Guard({"ensemble": "penalty", "disagreement": disagreement}),
         "any-start": Guard({"start": "any", "max_steps": horizon}),
-        "weighed": Guard({"ends": "weighed"}),
+        "weighed": Guard({"ends": "weighed"}, of_ends=True),
+        "open-loop": Guard({}, {"open_loop": open_loop}, of_ends=True),
     }
 
 
@@ -241,9 +244,10 @@ def measure(options: argparse.Namespace) -> None:
     if options.workers is not None:
         compute = dataclasses.replace(source.config.compute, workers=options.workers)
         source = Run(source.folder, dataclasses.replace(source.config, compute=compute))
-    guards = all_guards(options.dropout, options.disagreement, options.horizon)
+    guards = all_guards(options.dropout, options.disagreement, options.horizon, options.open_loop)
+    chosen = [name for name in options.guards if source.config.memory.done_head or not guards[name].of_ends]
     base = base_controller(source.config, options)
-    members = options.members if any("ensemble" in guards[name].options for name in options.guards) else 1
+    members = options.members if any("ensemble" in guards[name].options for name in chosen) else 1
     longest = base.max_steps or source.config.task.max_steps
     title = (
         f"{source.config.task.name}: {base.generations} generations of {base.population} candidates x {base.rollouts} "
@@ -252,9 +256,9 @@ def measure(options: argparse.Namespace) -> None:
     )
     results: list[dict[str, Any]] = []
     for seed in options.seeds:
-        for name in options.guards:
+        for name in chosen:
             guard = guards[name]
-            kind, count = ("dropout", 1) if guard.memory else ("plain", members)
+            kind, count = (name, 1) if guard.memory else ("plain", members)
             run = prepared(source, options.to / kind, guard.memory, count)
             say(f"{name}, seed {seed}")
             trained = evolved(run, name, seed, dataclasses.replace(base, **guard.options))
@@ -283,8 +287,9 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--disagreement", type=float, default=1.0)
     parser.add_argument("--horizon", type=int, default=100, help="steps of a training dream that starts anywhere")
+    parser.add_argument("--open-loop", type=int, default=20, help="steps of the dreams in which M learns of ends")
     parser.add_argument("--workers", type=int)
-    known = list(all_guards(0, 0, 1))
+    known = list(all_guards(0, 0, 1, 1))
     parser.add_argument("--guards", nargs="+", default=known, choices=known)
     options = parser.parse_args()
     guarded(lambda: measure(options))

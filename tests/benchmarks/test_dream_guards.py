@@ -10,7 +10,20 @@ from worldmodels.evolution.history import read_history
 from worldmodels.runs import Run
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "dream_guards.py"
-BUDGET = ["--generations", "2", "--dreams", "5", "--episodes", "4", "--validation-episodes", "2", "--members", "2"]
+BUDGET = [
+    "--generations",
+    "2",
+    "--dreams",
+    "5",
+    "--episodes",
+    "4",
+    "--validation-episodes",
+    "2",
+    "--members",
+    "2",
+    "--open-loop",
+    "4",
+]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -39,9 +52,9 @@ def test_every_guard_is_scored_in_dream_and_game(
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
     assert [row[0].strip("| ") for row in rows] == [
         "none", "tau-1.15", "tau-1.3", "dropout", "member", "other", "penalty", "any-start", "weighed",
-        "random policy",
+        "open-loop", "random policy",
     ]  # fmt: skip
-    assert len(written["results"]) == 18
+    assert len(written["results"]) == 20
     for result in written["results"]:
         returns = result["returns"]
         assert [len(returns[world][mean]) for world in returns for mean in returns[world]] == [5, 5, 5, 5, 4, 4]
