@@ -12,7 +12,9 @@ from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State
 from worldmodels.memory.open_loop import DREAMS, check_open_loop, dreamt_ends
 
 B, L, K, Z, A, H = 7, 20, 8, 3, 2, 12
-CONFIG = MemoryConfig(hidden=H, done_head=True, reward_head=True, restart_input=True, open_loop=K, sequence=L)
+CONFIG = MemoryConfig(
+    hidden=H, done_head=True, reward_head=True, restart_input=True, open_loop=K, sequence=L, done_weight=3.0
+)
 
 
 def sure_of(mean: float) -> MDNRNN:
@@ -61,6 +63,7 @@ def test_a_dream_of_what_happened_tells_of_ends_what_m_tells_on_the_frames(seed:
         for step in range(moment, moment + K):
             weight = alive * batch.valid[:, step]
             loss = F.binary_cross_entropy_with_logits(logits[:, step], batch.done[:, step], reduction="none")
+            loss = loss * (1 + 2 * batch.done[:, step])
             total, count = total + (weight * loss).sum(), count + weight.sum()
             alive = alive * (1 - torch.sigmoid(logits[:, step]))
     assert dreamt.item() == pytest.approx((total / count).item(), rel=1e-2)

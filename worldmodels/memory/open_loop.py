@@ -31,7 +31,7 @@ def check_open_loop(config: MemoryConfig) -> None:
 
 
 def dreamt_ends(model: MDNRNN, batch: Sequences, state: State) -> Float[Tensor, ""]:
-    """Mean cross-entropy, in nats a step, of the ends in dreams of `open_loop` steps at temperature 1.
+    """Mean cross-entropy, in nats a step, of the ends in dreams of `open_loop` steps at temperature 1, as on frames.
 
     All pieces' dreams begin at the same moments, drawn at random; up to there M follows the game, from `state` on. A
     step counts by the chance that the dream has come so far. Gradients flow through M's state, not through the latents
@@ -49,7 +49,8 @@ def dreamt_ends(model: MDNRNN, batch: Sequences, state: State) -> Float[Tensor, 
         )
         dream = model.step(z, action, restart, dream)
         logit = F.linear(dream.h, model.head.weight[-1:], model.head.bias[-1:])[:, 0].float()
-        losses.append(F.binary_cross_entropy_with_logits(logit, ended, reduction="none"))
+        counts = torch.where(ended > 0, model.config.done_weight, 1.0)
+        losses.append(F.binary_cross_entropy_with_logits(logit, ended, counts, reduction="none"))
         weights.append(alive * real)
         with torch.no_grad():
             alive = alive * (1 - torch.sigmoid(logit))
