@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import json
 import shutil
@@ -9,7 +10,7 @@ import torch
 from counting import COUNT, DIGITS
 
 from worldmodels.agent import Agent, agent_of_run, blank_agent, load_agent, load_agent_as
-from worldmodels.config import ComputeConfig
+from worldmodels.config import ComputeConfig, MemoryConfig
 from worldmodels.errors import UserError
 from worldmodels.kept import CONTROLLER
 from worldmodels.play import play
@@ -93,6 +94,19 @@ def test_another_agent_has_another_name(tiny_agent: Agent, tiny_run: Run) -> Non
     assert agent_of_run(tiny_run, "real").digest() == tiny_agent.digest()
     shown = dataclasses.replace(tiny_agent.task, fps=7.0, score_env="counting:Counting-v0", success_key=None)
     assert dataclasses.replace(tiny_agent, task=shown).digest() == tiny_agent.digest()
+
+
+def test_an_option_that_did_not_exist_yet_leaves_an_agent_its_name(tiny_agent: Agent) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Later(MemoryConfig):
+        news: int = 0
+
+    memory = copy.copy(tiny_agent.memory)
+    later = dataclasses.replace(tiny_agent, memory=memory)
+    memory.config = Later(**dataclasses.asdict(tiny_agent.memory.config))
+    assert later.digest() == tiny_agent.digest()
+    memory.config = dataclasses.replace(memory.config, news=1)
+    assert later.digest() != tiny_agent.digest()
 
 
 def test_a_checkpoints_game_may_be_shown_and_scored_otherwise_but_be_no_other(tiny_agent: Agent, folder: Path) -> None:

@@ -24,7 +24,7 @@ from worldmodels.kept import CONTROLLER, MEMORY, OPTIONS, STARTS, VISION
 from worldmodels.memory.mdn_rnn import MDNRNN, load_memory, save_memory
 from worldmodels.memory.starts import Starts, load_starts, save_starts
 from worldmodels.memory.train import trained_memory
-from worldmodels.options import identity, load_config, to_dict, typed
+from worldmodels.options import departures, identity, load_config, to_dict, typed
 from worldmodels.play import CandidatePolicy
 from worldmodels.real_world import RealWorld
 from worldmodels.records import SCHEMA, check_schema, first_difference
@@ -144,7 +144,7 @@ class Agent:
         """A name for what the agent is: its weights, and the options that say how it acts, not how it was evolved."""
         config = self.config
         acts = config.inputs, config.bias, config.latent, *([config.hidden] if config.hidden else [])
-        options = identity(self.task), self.squash, self.vision.config, self.memory.config, acts
+        options = *(departures(part) for part in (self.task, self.vision.config, self.memory.config)), self.squash, acts
         named = hashlib.sha256(repr(options).encode())
         for weights in (self.vision.state_dict(), self.memory.state_dict(), self.starts._asdict()):
             for tensor in weights.values():

@@ -229,6 +229,12 @@ def identity(config: Any) -> dict[str, Any]:
     return {name: value for name, value in to_dict(config).items() if name not in anytime}
 
 
+def departures(config: Any) -> dict[str, Any]:
+    """The options of `identity` that are not at their defaults: what names a thing, whatever options come later."""
+    plain = to_dict(type(config)())
+    return {name: value for name, value in identity(config).items() if value != plain[name]}
+
+
 def completed(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """A stage's recorded options, and those that are asked for and did not exist at the time, at their defaults."""
     kinds = {**typing.get_type_hints(Config), "controller": ControllerConfig}
