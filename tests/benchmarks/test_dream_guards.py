@@ -11,19 +11,8 @@ from worldmodels.runs import Run
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "dream_guards.py"
 BUDGET = [
-    "--generations",
-    "2",
-    "--dreams",
-    "5",
-    "--episodes",
-    "4",
-    "--validation-episodes",
-    "2",
-    "--members",
-    "2",
-    "--open-loop",
-    "4",
-]
+    "--generations", 2, "--dreams", 5, "--episodes", 4, "--validation-episodes", 2, "--members", 2, "--open-loop", 4,
+]  # fmt: skip
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -166,16 +166,15 @@ class _Training:
         torch.manual_seed(torch_seed(self.own_seed, "memory/dropout", self.step))  # nothing else draws without a seed
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             batch = Sequences(*(tensor.to(self.device) for tensor in batch))
-            begun = state
-            loss, metrics, state = self.model.loss(batch, begun)
+            loss, metrics, after = self.model.loss(batch, state)
             if self.config.open_loop:
-                metrics["dreamt_done"] = dreamt_ends(self.model, batch, begun)
+                metrics["dreamt_done"] = dreamt_ends(self.model, batch, state)
                 loss = loss + metrics["dreamt_done"]
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_value_(self.model.parameters(), self.config.grad_clip)
         self.optimizer.step()
-        self.state = State(state.h.detach().float(), state.c.detach().float())
+        self.state = State(after.h.detach().float(), after.c.detach().float())
         return {name: value.detach() for name, value in metrics.items()}
 
     def _check(self, loss: float) -> None:
