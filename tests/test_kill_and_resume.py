@@ -92,7 +92,8 @@ def test_every_vision_model_resumes_to_the_same_bytes(
     model: str, kill_at: int, finished: tuple[Path, dict[str, int]], tmp_path: Path
 ) -> None:
     root, _ = finished
-    config = replace(CONFIG, vision=replace(CONFIG.vision, model=model))
+    falling = CONFIG.vision.learning_rate / 10
+    config = replace(CONFIG, vision=replace(CONFIG.vision, model=model, final_learning_rate=falling))
     for name in ("straight", "killed"):
         shutil.copytree(root / "before vision", tmp_path / name)
     run_stage(tmp_path / "straight", config, "vision")

@@ -107,6 +107,8 @@ class VisionConfig:
     """Frames a step."""
     learning_rate: Positive = 1e-4
     """Step size of the optimiser."""
+    final_learning_rate: Positive | None = None
+    """Last step size, reached by cosine decay; if not given, the step size stays what it is, as in the paper."""
     validation_fraction: Fraction = 0.1
     """Share of the episodes held out for validation: at least one episode, at most half of them."""
     validate_every: Annotated[Count, ANYTIME] = 500

@@ -18,7 +18,6 @@ from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State
 from worldmodels.memory.sequences import whole_episodes
 from worldmodels.memory.train import (
     WEIGHTS,
-    learning_rate,
     train_memory,
     trained_member,
     trained_memory,
@@ -27,15 +26,6 @@ from worldmodels.memory.train import (
 from worldmodels.metrics import read_metrics
 from worldmodels.runs import Run
 from worldmodels.vision.train import mean_metrics
-
-
-def test_the_learning_rate_falls_from_first_to_final() -> None:
-    config = MemoryConfig(steps=100, learning_rate=1e-3, final_learning_rate=1e-5)
-    rates = [learning_rate(config, step) for step in range(101)]
-    assert rates[0] == pytest.approx(1e-3)
-    assert rates[50] == pytest.approx(0.5 * (1e-3 + 1e-5))
-    assert rates[100] == pytest.approx(1e-5)
-    assert (np.diff(rates) < 0).all()
 
 
 def test_metrics_of_batches_are_weighted_by_their_sizes() -> None:

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from counting import tiny_config
 from PIL import Image
+from torch import Tensor
 
 from worldmodels.config import VisionConfig
 from worldmodels.data.rollouts import Rollouts
 from worldmodels.errors import UserError
 from worldmodels.metrics import read_metrics
 from worldmodels.options import load_config
+from worldmodels.registry import BUILT_IN
 from worldmodels.runs import Run
-from worldmodels.vision.train import WEIGHTS, train_vision, trained_vision
+from worldmodels.vision.train import WEIGHTS, VisionTraining, train_vision, trained_vision
 
 
 @pytest.fixture
@@ -44,6 +46,32 @@ def test_the_papers_vae_learns_the_counting_game(collected: Path) -> None:
     assert trained_vision(run).latent_dim == 5
     with Image.open(run.vision.folder / "reconstructions.png") as strip:
         assert strip.size == (2 * (10 * 66 - 2), 2 * (2 * 66 - 2))
+
+
+@pytest.mark.parametrize("model", BUILT_IN)
+def test_the_step_size_of_every_optimiser_falls_to_the_final_one(
+    model: str, collected: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates, learn = [], VisionTraining.learn
+
+    def watched(training: VisionTraining, frames: Tensor) -> dict[str, Tensor]:
+        metrics = learn(training, frames)
+        rates.append([group["lr"] for optimizer in training.model.learners for group in optimizer.param_groups])
+        return metrics
+
+    monkeypatch.setattr(VisionTraining, "learn", watched)
+    before = trained(collected, model=model, steps=1, learning_rate=1e-3)
+    first = rates.pop()
+    shutil.rmtree(before.vision.folder)
+    trained(collected, model=model, steps=4, learning_rate=1e-3, final_learning_rate=1e-4)
+    assert 1e-3 in first
+    shares = [0.1 + 0.9 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(1, 5)]
+    assert np.array(rates) == pytest.approx(np.outer(shares, first))
+
+
+def test_a_model_that_names_no_optimiser_refuses_a_falling_step_size(collected: Path) -> None:
+    with pytest.raises(UserError, match=r"vision\.final_learning_rate: counter names no optimiser"):
+        trained(collected, final_learning_rate=1e-5)
 
 
 def test_a_finished_training_is_left_alone(collected: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from worldmodels.annealing import cosine_decay
 from worldmodels.config import MemoryConfig
 from worldmodels.data.latents import Latents, encode_rollouts
 from worldmodels.data.prefetch import prefetch
@@ -158,9 +159,10 @@ class _Training:
         return read_sequences(self.latents, pieces, self.config.sequence, noise)
 
     def _learn(self, pieces: Pieces, batch: Sequences) -> dict[str, torch.Tensor]:
+        config = self.config
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.step)
+            group["lr"] = cosine_decay(config.learning_rate, config.final_learning_rate, self.step / config.steps)
         carried = torch.from_numpy(~pieces.fresh).to(self.device)[:, None]
         state = State(self.state.h * carried, self.state.c * carried)
         torch.manual_seed(torch_seed(self.own_seed, "memory/dropout", self.step))  # nothing else draws without a seed
@@ -233,12 +235,6 @@ def _check_actions(before: Run, run: Run) -> None:
             f"{before.folder} has actions of {key} = {kept}, and those of {run.folder} have {asked}: "
             "keep the game and its task.squash, or train without `previous`."
         )
-
-
-def learning_rate(config: MemoryConfig, step: int) -> float:
-    """Cosine decay from the first to the final learning rate."""
-    progress = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    return config.final_learning_rate + (config.learning_rate - config.final_learning_rate) * progress
 
 
 @torch.inference_mode()

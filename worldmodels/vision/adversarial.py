@@ -2,7 +2,7 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -49,6 +49,11 @@ class AdversarialModel(VisionModel):
         super().__init__(config)
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.taken = 0
+
+    @property
+    def learners(self) -> Collection[torch.optim.Optimizer]:
+        """Every player's optimiser."""
+        return self.optimizers.values()
 
     @abstractmethod
     def play(self, images: Float[Tensor, "b 3 64 64"]) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -65,6 +65,11 @@ class VisionModel(nn.Module):
         self.config = config
         self.encodes = True
         self.levels: int | None = None
+
+    @property
+    def learners(self) -> Collection[torch.optim.Optimizer]:
+        """The optimisers, for their step sizes to fall; a model that names none has `final_learning_rate` refused."""
+        return ()
 
     @property
     def latent_dim(self) -> int:

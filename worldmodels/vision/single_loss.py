@@ -1,7 +1,7 @@
 """Models that learn by one optimiser on one loss: all but the adversarial ones."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from jaxtyping import UInt8
@@ -19,6 +19,11 @@ class SingleLossModel(VisionModel):
     """
 
     optimizer: torch.optim.Optimizer
+
+    @property
+    def learners(self) -> Collection[torch.optim.Optimizer]:
+        """The one optimiser."""
+        return (self.optimizer,)
 
     @abstractmethod
     def loss(self, frames: UInt8[Tensor, "b 64 64 3"], seed: int) -> dict[str, Tensor]:

@@ -3,16 +3,19 @@
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from worldmodels.annealing import cosine_decay
 from worldmodels.config import VisionConfig
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import rollouts_of, rows_of, split_episodes
 from worldmodels.disk import require_space, training_bytes
+from worldmodels.errors import UserError
 from worldmodels.metrics import Bar, MetricsLog, check_loss, progress_bar, read_metrics
 from worldmodels.options import identity
 from worldmodels.pictures import grid, to_bytes, write_png
@@ -75,10 +78,18 @@ class VisionTraining:
             check_steps("vision", config.steps, before)
             if before:
                 self._learn_on(before)
+        self.first_rates = self._first_rates()
 
     def _held_out(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         count = min(len(rows), self.config.validation_frames)
         return np.sort(stream(self.seed, "vision/validation").choice(rows, count, replace=False))
+
+    def _first_rates(self) -> list[tuple[dict[str, Any], float]]:
+        """Groups of weights that learn, and the step sizes that they begin with."""
+        rates = [(group, group["lr"]) for optimizer in self.model.learners for group in optimizer.param_groups]
+        if self.config.final_learning_rate and not rates:
+            raise UserError(f"vision.final_learning_rate: {self.config.model} names no optimiser; leave it out.")
+        return rates
 
     def _learn_on(self, before: Run) -> None:
         kept = trained_vision(before)
@@ -125,6 +136,10 @@ class VisionTraining:
 
     def learn(self, frames: Tensor) -> dict[str, Tensor]:
         """One step of learning."""
+        if final := self.config.final_learning_rate:
+            share = cosine_decay(1, final / self.config.learning_rate, self.step / self.config.steps)
+            for group, rate in self.first_rates:
+                group["lr"] = share * rate
         self.model.train()
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             return self.model.training_step(frames, torch_seed(self.seed, "vision/noise", self.step))
