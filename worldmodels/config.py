@@ -198,6 +198,9 @@ class ControllerConfig:
     """Episodes a candidate; all candidates of a generation play the same ones."""
     rollouts_schedule: Annotated[tuple[tuple[Natural, Episodes], ...], ANYTIME] = ()
     """Pairs of a generation, counted from 0, and the episodes a candidate plays from it on: [[100, 32], [150, 64]]."""
+    heat: Natural = 0
+    """Episodes after which the worse half of a generation's candidates is given up, and only the better half plays all;
+    0: all do."""
     generations: Annotated[Count, ANYTIME] = 200
     """Generations; a larger number later goes on where evolution stopped."""
     sigma0: Positive = 0.1

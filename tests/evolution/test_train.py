@@ -76,6 +76,20 @@ def test_more_generations_later_go_on(copy: Run) -> None:
     assert run.controller("real").summary()["generations"] == 6
 
 
+@pytest.mark.parametrize("world", ["real", "dream"])
+def test_a_race_goes_on_where_it_was_left(copy: Run, world: str) -> None:
+    options = {"world": world, "population": 6, "rollouts": 3, "heat": 1}
+    straight = evolve(copy, "straight", generations=4, **options).controller("straight")
+    evolve(copy, "halted", generations=2, **options)
+    halted = evolve(copy, "halted", generations=4, **options).controller("halted")
+    assert (straight.folder / CONTROLLER).read_bytes() == (halted.folder / CONTROLLER).read_bytes()
+    fitness = [entry.fitness for entry in read_history(straight.folder)]
+    assert fitness == [entry.fitness for entry in read_history(halted.folder)]
+    whole = read_history(evolve(copy, "whole", generations=1, **options | {"heat": 0}).controller("whole").folder)
+    assert len(set(fitness[0]) & set(whole[0].fitness)) >= 3
+    assert read_history(straight.folder)[0].steps < whole[0].steps
+
+
 PATIENT = {"validate_every": 1, "generations": 40}
 
 

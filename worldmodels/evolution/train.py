@@ -18,6 +18,7 @@ from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, check_world, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
 from worldmodels.evolution.optimizers import OPTIMIZERS
+from worldmodels.evolution.race import check_heat, race
 from worldmodels.evolution.schedule import Schedule
 from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
@@ -48,6 +49,7 @@ def train_controller(run: Run, name: str) -> None:
         raise UserError(f"There is no controller {name} in the options of {run.folder}: it has {known}.")
     config = run.config.controllers[name]
     check_world(name, config)
+    check_heat(name, config)
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
     options |= begun_from(run, lambda before: before.controller(name))
@@ -179,16 +181,18 @@ class Evolution:
         candidates, rollouts = self._ask(), self.rollouts.at(number)
         seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
         playing = time.perf_counter()
-        outcomes = fitness.evaluate(candidates, seeds, config.world, Cuts(config.patience, config.max_steps))
+        cuts = Cuts(config.patience, config.max_steps)
+        returns, steps = race(
+            lambda who, on: fitness.evaluate(who, on, config.world, cuts), candidates, seeds, config.heat
+        )
         played = time.perf_counter() - playing
-        returns = outcomes.returns.mean(1)
         self._tell(returns)
         validated = self._validate(fitness)
         entry = Generation(
             generation=number,
             fitness=returns.tolist(),
             samples=checksum(candidates),
-            steps=int(outcomes.lengths.sum()),
+            steps=steps,
             rollouts=rollouts,
             sigma=self.optimizer.sigma,
             seconds=time.perf_counter() - begin,
