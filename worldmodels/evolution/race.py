@@ -19,8 +19,8 @@ def check_heat(name: str, config: ControllerConfig) -> None:
     fewest = min([config.rollouts, *(episodes for _, episodes in config.rollouts_schedule)])
     if config.heat >= fewest:
         raise UserError(
-            f"controllers.{name}.heat: {config.heat} episodes are no heat where a candidate plays {fewest} in all: "
-            "give it fewer."
+            f"controllers.{name}.heat: the better half is to play more than the {config.heat} episodes of the heat, "
+            f"but a generation plays {fewest} in all."
         )
 
 
