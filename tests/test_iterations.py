@@ -65,22 +65,28 @@ def test_options_of_the_chosen_v_alone_may_change_later(tmp_path: Path) -> None:
     assert not hasattr(iterations(with_vision("vae", model="autoencoder"))[1].config.vision, "beta")
 
 
-def test_iterations_that_have_begun_keep_their_explorer_and_options(tmp_path: Path) -> None:
-    later = {"controllers": {"dream": {"temperature": 1.3}}, "memory": {"steps": 7}}
+def test_iterations_that_have_begun_keep_their_explorer_and_their_stages_their_options(tmp_path: Path) -> None:
+    later = {"controllers": {"dream": {"temperature": 1.3}, "real": {"sigma0": 0.3}}, "memory": {"steps": 7}}
     run = iterated(tmp_path, iterations=2, later=later)
     begun = iterations(run)[1]
     begun.record()
+    for stage in (begun.rollouts, begun.memory, begun.controller("dream")):
+        stage.folder.mkdir(parents=True)
+        (stage.folder / stage.RECORD).write_text("{}")
+    controllers = {"dream": {"temperature": 1.5, "generations": 9}, "real": {"sigma0": 0.2}}
     changed = {
         "iterations": 3,
         "explorer": "dream",
-        "later": {"controllers": {"dream": {"temperature": 1.5, "generations": 9}}, "memory": {"steps": 8}},
+        "later": {"controllers": controllers, "memory": {"steps": 8}, "vision": {"steps": 9}},
         "evaluate": EvaluateConfig(episodes=77),
     }
     _, second, third = iterations(Run(tmp_path, dataclasses.replace(run.config, **changed)))
     assert second.config.collect == begun.config.collect
     assert second.config.memory == begun.config.memory
+    assert second.config.vision.steps == 9
     dream = begun.config.controllers["dream"]
     assert second.config.controllers["dream"] == dataclasses.replace(dream, generations=9)
+    assert second.config.controllers["real"].sigma0 == 0.2
     assert second.config.evaluate.episodes == 77
     assert third.config.collect.agent == str(second.folder / "controllers" / "dream")
     assert (third.config.memory.steps, third.config.controllers["dream"].temperature) == (8, 1.5)

@@ -17,7 +17,8 @@ FOLDER = "iterations"
 def iterations(run: Run) -> list[Run]:
     """The runs of `iterations` iterations: the run itself, then those in its folder `iterations`.
 
-    Iterations that have begun keep their explorer and their options, but for those that may change any time.
+    Iterations that have begun keep their explorer, and their stages that have begun their options, but for those that
+    may change any time.
 
     Raises UserError if there is no controller to collect the next iteration's episodes with.
     """
@@ -33,17 +34,22 @@ def iterations(run: Run) -> list[Run]:
             runs.append(next_run(runs[-1], str(explorer), folder))
         else:
             asked = next_run(runs[-1], Path(begun.config.collect.agent).name, folder)
-            runs.append(Run(folder, _as_begun(begun.config, asked.config)))
+            runs.append(Run(folder, _as_begun(begun, asked.config)))
     return runs
 
 
-def _as_begun(begun: Config, asked: Config) -> Config:
-    """What is asked for, with what decides the results of an iteration's stages as when it was begun."""
+def _as_begun(run: Run, asked: Config) -> Config:
+    """What is asked for, with what decides the results of the run's stages that have begun as it was then."""
+    begun = run.config
+    stages = {"collect": run.rollouts, "vision": run.vision, "memory": run.memory}
     sections: dict[str, Any] = {
-        name: _section_as_begun(getattr(begun, name), getattr(asked, name)) for name in ("collect", "vision", "memory")
+        name: _section_as_begun(getattr(begun, name), getattr(asked, name))
+        for name, stage in stages.items()
+        if stage.started
     }
+    kept = {name for name in begun.controllers if run.controller(name).started}
     controllers = {
-        name: _section_as_begun(begun.controllers[name], config) if name in begun.controllers else to_dict(config)
+        name: _section_as_begun(begun.controllers[name], config) if name in kept else to_dict(config)
         for name, config in asked.controllers.items()
     }
     return validate({**to_dict(asked), **sections, "controllers": controllers}, "iterations")
