@@ -5,7 +5,7 @@ one.
 Ours: the same call with the project's defaults. V and M have random weights, C drives gently; speed does not depend on
 what they have learned. Both measure after their workers have warmed up.
 
-    python benchmarks/real_fitness.py [--steps 150] [--workers 2]
+    python benchmarks/real_fitness.py [--steps 150] [--workers 2] [--lanes 32]
 """
 
 import argparse
@@ -58,8 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--lanes", type=int, default=ComputeConfig().lanes)
     options = parser.parse_args()
-    agent, ours = gentle_agent(), ComputeConfig(workers=options.workers)
+    agent, ours = gentle_agent(), ComputeConfig(workers=options.workers, lanes=options.lanes)
     baseline = dataclasses.replace(ours, lanes=1, precision="float32")
     slow = rate(agent, baseline, True, 2 * options.workers, options.steps)
     fast = rate(agent, ours, False, 2 * ours.lanes * options.workers, 4 * options.steps)
