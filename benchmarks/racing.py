@@ -86,6 +86,8 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=0.02)
     parser.add_argument("--tracks", type=int, default=24)
     options = parser.parse_args()
+    if options.tracks < (fewest := 2 * max(PLANS)[0]):
+        parser.error(f"--tracks: half of them are to be enough for any plan, so give at least {fewest}")
     if options.checkpoint:
         rows = {f"sigma {options.sigma:g}": played(options.checkpoint, options.sigma, options.tracks)}
     else:
