@@ -22,7 +22,13 @@ from worldmodels.seeds import stream
 PARAMETERS, SIGMA0 = 867, 0.1
 
 
-def loss_left(name: str, noise: float, plan: str, generations: int, seed: int) -> list[float]:
+def plan(text: str) -> tuple[int, int]:
+    """Candidates and episodes of "40x6"."""
+    candidates, episodes = map(int, text.split("x"))
+    return candidates, episodes
+
+
+def loss_left(name: str, noise: float, population: int, episodes: int, generations: int, seed: int) -> list[float]:
     """Shares of the first loss that are left, at four times."""
     random = stream(1, "benchmark/problem")
     weight = random.permutation(np.minimum(1, 3 / np.sqrt(np.arange(1, PARAMETERS + 1))))
@@ -32,7 +38,6 @@ def loss_left(name: str, noise: float, plan: str, generations: int, seed: int) -
         return -np.square(weight * (candidates - best)).sum(-1)
 
     luck = stream(seed, "benchmark/luck")
-    population, episodes = map(int, plan.split("x"))
     optimizer = OPTIMIZERS[name](PARAMETERS, population, SIGMA0, seed)
     losses = [-float(value(optimizer.mean))]
     for _ in range(generations):
@@ -47,14 +52,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--optimizers", nargs="+", choices=list(OPTIMIZERS), default=list(OPTIMIZERS))
     parser.add_argument("--noise", nargs="+", type=float, default=[0.0, 1.0, 5.0])
-    parser.add_argument("--plans", nargs="+", default=["64x1"], metavar="CANDIDATESxEPISODES")
+    parser.add_argument("--plans", nargs="+", type=plan, default=[(64, 1)], metavar="CANDIDATESxEPISODES")
     parser.add_argument("--generations", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
-    for noise, name, plan in itertools.product(options.noise, options.optimizers, options.plans):
-        runs = [loss_left(name, noise, plan, options.generations, seed) for seed in range(1, options.seeds + 1)]
+    for noise, name, (population, episodes) in itertools.product(options.noise, options.optimizers, options.plans):
+        how = name, noise, population, episodes, options.generations
+        runs = [loss_left(*how, seed) for seed in range(1, options.seeds + 1)]
         means = "  ".join(f"{mean:.3f}" for mean in np.mean(runs, 0))
-        print(f"noise {noise:3g}  {name:8}  {plan:>6}  {means}", flush=True)
+        print(f"noise {noise:3g}  {name:8}  {population}x{episodes}  {means}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ drawn from one half of the tracks, and the gain is measured, in points of the sc
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +66,7 @@ def played(checkpoint: Path, sigma: float, tracks: int, samples: int = 2000) -> 
     steps = random.standard_normal((CANDIDATES, len(agent.parameters)))
     candidates = (agent.parameters + sigma * steps).astype(np.float32)
     seeds = np.array(training_seeds(1, "benchmark/race", 0, tracks))
-    with Fitness(Worlds(agent, dataclasses.replace(ComputeConfig(), lanes=64), temperature=1.0)) as fitness:
+    with Fitness(Worlds(agent, ComputeConfig(lanes=64), temperature=1.0)) as fitness:
         table = fitness.evaluate(candidates, seeds, "real", Cuts(patience=100)).returns
     print(f"{CANDIDATES} candidates, {tracks} tracks: {table.mean():.1f}, their means {table.mean(1).std():.1f} apart")
     gains = []
