@@ -5,5 +5,5 @@ from worldmodels.pipeline import run_pipeline
 
 if __name__ == "__main__":
     training = ["collect", "vision", "memory", "calibrate", "controllers"]
-    iterating = ["previous", "iterations", "explorer"]
+    iterating = ["previous", "anew", "iterations", "explorer"]
     stage_main(run_pipeline, ["task", "seed", *iterating, *training, "evaluate", "render", "compute"])

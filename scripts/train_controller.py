@@ -5,4 +5,4 @@ from worldmodels.evolution.train import train_controller
 
 if __name__ == "__main__":
     which = (str, "real", "Name of the controller to evolve: one of those in the options.")
-    stage_main(train_controller, ["task", "seed", "previous", "controllers", "compute"], name=which)
+    stage_main(train_controller, ["task", "seed", "previous", "anew", "controllers", "compute"], name=which)

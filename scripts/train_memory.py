@@ -4,4 +4,4 @@ from worldmodels.calibration import train_checked_memory
 from worldmodels.cli import stage_main
 
 if __name__ == "__main__":
-    stage_main(train_checked_memory, ["task", "seed", "previous", "memory", "calibrate", "compute"])
+    stage_main(train_checked_memory, ["task", "seed", "previous", "anew", "memory", "calibrate", "compute"])

@@ -9,7 +9,7 @@ from counting import tiny_config
 from worldmodels.config import EvaluateConfig
 from worldmodels.errors import UserError
 from worldmodels.iterations import iterations, lineage
-from worldmodels.options import load_config, to_dict, write_yaml
+from worldmodels.options import load_config, to_dict, validate, write_yaml
 from worldmodels.runs import Run
 
 
@@ -53,6 +53,15 @@ def test_later_iterations_may_have_options_of_their_own(tmp_path: Path) -> None:
         assert run.config.vision == first.config.vision
 
 
+def test_every_later_iteration_may_have_its_own_options_over_those_before(tmp_path: Path) -> None:
+    later = [{"anew": "vision", "collect": {"episodes": 3}}, {"collect": {"noise": 0.4}}, {"anew": None}]
+    *_, second, third, fourth, fifth = iterations(iterated(tmp_path, iterations=5, later=later))
+    assert [run.config.anew for run in (second, third, fourth, fifth)] == ["vision", "vision", None, None]
+    assert [run.config.collect.episodes for run in (second, third, fourth, fifth)] == [3] * 4
+    assert second.config.collect.noise != 0.4
+    assert [run.config.collect.noise for run in (third, fourth, fifth)] == [0.4] * 3
+
+
 def test_options_of_the_chosen_v_alone_may_change_later(tmp_path: Path) -> None:
     def with_vision(chosen: str, **later: object) -> Run:
         config = load_config([], {**to_dict(tiny_config()), "vision": {"model": chosen, "latent_dim": 5}})
@@ -93,11 +102,37 @@ def test_iterations_that_have_begun_keep_their_explorer_and_their_stages_their_o
 
 
 @pytest.mark.parametrize(
+    ("begun", "started", "asked", "now"),
+    [
+        (None, ["rollouts"], "vision", "vision"),
+        (None, ["vision"], "vision", "memory"),
+        (None, ["vision", "memory"], "memory", "controllers"),
+        (None, ["vision", "memory", "controllers"], "vision", None),
+        ("vision", ["vision"], None, "vision"),
+        ("memory", ["vision"], None, None),
+    ],
+)
+def test_only_parts_that_have_not_begun_may_begin_anew(
+    tmp_path: Path, begun: str | None, started: list[str], asked: str | None, now: str | None
+) -> None:
+    run = iterated(tmp_path, iterations=2, anew=begun)
+    second = iterations(run)[1]
+    second.record()
+    for name in started:
+        stage = second.controller("real") if name == "controllers" else getattr(second, name)
+        stage.folder.mkdir(parents=True)
+        (stage.folder / stage.RECORD).write_text("{}")
+    changed = Run(tmp_path, dataclasses.replace(run.config, anew=asked))
+    assert iterations(changed)[1].config.anew == now
+
+
+@pytest.mark.parametrize(
     ("later", "said"),
     [
         ({"colect": {}}, "colect is no section"),
         ({"seed": 4}, "seed is no section"),
         ({"collect": 5}, "later"),
+        ([{"vision": {}}, {"colect": {}}], "colect is no section"),
         ({"collect": None}, "later"),
         ({"collect": {"policy": "uniform"}}, "collect.policy is uniform, but the agent collects"),
         ({"collect": {"epsodes": 4}}, "later: collect: there is no option `epsodes`; did you mean `episodes`"),
@@ -106,7 +141,13 @@ def test_iterations_that_have_begun_keep_their_explorer_and_their_stages_their_o
 )
 def test_what_is_no_option_of_a_later_iteration_is_refused_at_once(tmp_path: Path, later: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        iterations(iterated(tmp_path, iterations=2, later=later))
+        iterations(iterated(tmp_path, iterations=3, later=later))
+
+
+@pytest.mark.parametrize("later", [5, None, [], [5]])
+def test_later_is_one_or_more_sets_of_sections(later: object) -> None:
+    with pytest.raises(UserError, match=r"^options: later\S*: \w+ .*, but it is "):
+        validate({"later": later}, "options")
 
 
 def test_a_lineage_ends_where_a_run_is_gone_or_comes_again(tmp_path: Path) -> None:

@@ -246,6 +246,31 @@ def test_a_previous_run_that_is_not_there_or_not_finished_is_refused(before: Run
     assert "M is not finished" in refusal(train_vision, after)
 
 
+def test_what_begins_anew_takes_nothing_from_the_previous_run(before: Run, after: Run) -> None:
+    run = changed(after, anew="memory", seed=after.config.seed + 1)
+    train_vision(run)
+    train_memory(run)
+    train_controller(run, "real")
+    assert run.vision.options()["previous"] == before.vision.fingerprint()
+    assert "previous" not in run.memory.options()
+    assert "previous" not in run.controller("real").options()
+    fresh, old = (trained_member(one, 0)[0].head.weight for one in (run, before))
+    assert not torch.allclose(fresh, old, atol=0.01)
+    assert first_mean(run, "real", blank_agent(run, run.config.controllers["real"])) is None
+
+
+def test_what_begins_anew_may_be_of_another_size(before: Run, after: Run) -> None:
+    run = changed(Run(after.folder, sized(after.config, "memory", hidden=9)), anew="memory")
+    train_vision(run)
+    train_memory(run)
+    assert trained_member(run, 0)[0].config.hidden == 9
+
+
+def test_what_begins_anew_has_nothing_to_keep(after: Run) -> None:
+    run = Run(after.folder, sized(changed(after, anew="vision").config, "vision", steps=0))
+    assert "vision.steps is 0" in refusal(train_vision, run)
+
+
 def test_another_previous_run_is_another_result(before: Run, after: Run) -> None:
     train_vision(after)
     before.vision.finish(before.vision.summary() | {"trained": "again"}, ["vision.safetensors"])

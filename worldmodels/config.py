@@ -26,6 +26,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 DreamStart = Literal["first", "any"]
+Part = Literal["vision", "memory", "controllers"]
+"""What a run learns, in order: each part builds on those before it."""
 
 
 @dataclass(frozen=True)
@@ -353,12 +355,15 @@ class Config:
     previous: str | None = None
     """Folder of a finished run, or a checkpoint: V, M and every C of the same name begin at its weights, and learn on.
     A checkpoint has one C, at which all begin."""
+    anew: Part | None = None
+    """The part that begins from nothing all the same, with those that build on it: vision (V, M and every C), memory
+    (M and every C) or controllers."""
     iterations: Count = 1
     """Iterations of the whole pipeline: each but the first adds episodes of the last one's agent, and begins at its V,
     M and C."""
-    later: dict[str, Any] = field(default_factory=dict)
-    """Options of all iterations but the first, section by section, where they are to differ from the first one's.
-    For config files only."""
+    later: dict[str, Any] | Annotated[list[dict[str, Any]], Field(min_length=1)] = field(default_factory=dict)
+    """Options of all iterations but the first, section by section, where they are to differ from the first one's; or
+    a list of such: the second iteration's, the third one's and so on. For config files only."""
     explorer: str | None = None
     """Name of the controller that collects the next iteration's episodes; the first one if not given."""
     collect: CollectConfig = field(default_factory=CollectConfig)

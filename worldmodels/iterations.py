@@ -1,10 +1,11 @@
 """Iterative training (section 5 of the paper): runs that follow one another, each going on from the last."""
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from worldmodels.config import Config
+from worldmodels.config import Config, Part
 from worldmodels.errors import UserError
 from worldmodels.options import identity, lay_over, to_dict, validate
 from worldmodels.previous import recorded_run
@@ -52,7 +53,16 @@ def _as_begun(run: Run, asked: Config) -> Config:
         name: _section_as_begun(begun.controllers[name], config) if name in kept else to_dict(config)
         for name, config in asked.controllers.items()
     }
-    return validate({**to_dict(asked), **sections, "controllers": controllers}, "iterations")
+    parts_begun = [*sections.keys() - {"collect"}, *(["controllers"] if kept else [])]
+    anew = _anew_as_begun(begun.anew, asked.anew, parts_begun)
+    return validate({**to_dict(asked), **sections, "controllers": controllers, "anew": anew}, "iterations")
+
+
+def _anew_as_begun(begun: Part | None, asked: Part | None, parts_begun: Collection[str]) -> Part | None:
+    """From where on to begin anew, as it is asked for, if the parts that have begun leave the choice."""
+    if begun in parts_begun or asked not in parts_begun:
+        return begun if begun in parts_begun else asked
+    return next((part for part in get_args(Part) if part not in parts_begun), None)
 
 
 def _section_as_begun(begun: Any, asked: Any) -> dict[str, Any]:
@@ -64,8 +74,9 @@ def _section_as_begun(begun: Any, asked: Any) -> dict[str, Any]:
 def next_run(run: Run, controller: str, folder: Path) -> Run:
     """The run, in a folder of its own, that is another iteration of training after this one.
 
-    It adds to this run's rollouts episodes that this run's agent plays, and its V, M and C begin at this run's. It has
-    a seed of its own, so that C meets other episodes. Raises UserError if `later` holds what is no option of a section.
+    It adds to this run's rollouts episodes that this run's agent plays, and its V, M and C begin at this run's, but for
+    what is to begin `anew`. It has a seed of its own, so that C meets other episodes. Raises UserError if `later` holds
+    what is no option of a section.
     """
     agent, before, config = str(run.controller(controller).folder), str(run.folder), _later(run.config)
     collect = dataclasses.replace(config.collect, policy="agent", agent=agent, onto=before)
@@ -74,17 +85,18 @@ def next_run(run: Run, controller: str, folder: Path) -> Run:
 
 
 def _later(config: Config) -> Config:
-    """The options of a later iteration."""
-    for name in config.later:
-        if not dataclasses.is_dataclass(getattr(config, name, None)) and name != "controllers":
+    """The options of the next iteration: of a list, the first entry laid over them; the last one stays in the list."""
+    now, *rest = config.later if isinstance(config.later, list) else [config.later]
+    for name in now:
+        if not dataclasses.is_dataclass(getattr(config, name, None)) and name not in ("controllers", "anew"):
             raise UserError(
-                f"later: {name} is no section of options: it may hold collect, vision, controllers and so on."
+                f"later: {name} is no section of options: it may hold collect, vision, controllers and so on, and anew."
             )
-    later = validate(lay_over(to_dict(config), config.later, "later"), "later")
-    policy = config.later.get("collect", {}).get("policy", "agent")
+    later = validate(lay_over(to_dict(config), now, "later"), "later")
+    policy = now.get("collect", {}).get("policy", "agent")
     if policy != "agent":
         raise UserError(f"later: collect.policy is {policy}, but the agent collects in later iterations: leave it out.")
-    return later
+    return dataclasses.replace(later, later=rest or config.later)
 
 
 def lineage(run: Run) -> list[Run]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from worldmodels.config import Part
 from worldmodels.data.rollouts import squash_of
 from worldmodels.envs.actions import Squash
 from worldmodels.errors import UserError
@@ -13,12 +14,13 @@ from worldmodels.runs import Run, stored_options
 from worldmodels.stage import Stage
 
 
-def previous_run(run: Run) -> Run | None:
-    """The run or the checkpoint that `previous` names; None if the run begins from nothing.
+def previous_run(run: Run, part: Part) -> Run | None:
+    """The run or the checkpoint that `previous` names; None if this part of the run begins from nothing.
 
     Raises UserError if there is neither, if its V or M is not finished, or if it is the run itself.
     """
-    if run.config.previous is None:
+    anew, parts = run.config.anew, get_args(Part)
+    if run.config.previous is None or (anew and parts.index(part) >= parts.index(anew)):
         return None
     folder = Path(run.config.previous)
     if folder.resolve() == run.folder.resolve():
@@ -44,12 +46,12 @@ def previous_squash(before: Run) -> Squash | None:
     return None if before.rollouts.done is None else squash_of(before.rollouts)
 
 
-def begun_from(run: Run, pick: Callable[[Run], Stage]) -> dict[str, str]:
+def begun_from(run: Run, part: Part, pick: Callable[[Run], Stage]) -> dict[str, str]:
     """For a stage's record: the fingerprint of the previous run's stage at whose weights it begins, if there is one.
 
     Raises UserError if that stage is not finished, or damaged.
     """
-    before = previous_run(run)
+    before = previous_run(run, part)
     stage = None if before is None else pick(before)
     if stage is None or not stage.started:
         return {}
@@ -73,5 +75,5 @@ def check_alike(before: Run, kept: Any, asked: Any, section: str, names: Sequenc
         if old != new:
             raise UserError(
                 f"{before.folder} has {section}.{name} = {old}, and {new} is asked for: "
-                f"keep {old}, or train without `previous`."
+                f"keep {old}, or begin anew: --anew {section}."
             )

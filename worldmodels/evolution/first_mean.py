@@ -17,7 +17,7 @@ def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:
 
     It does so without a previous run, and where that has no such controller, or one that sees or does something else.
     """
-    before = previous_run(run)
+    before = previous_run(run, "controllers")
     if before is None:
         return None
     stage = before.controller(name)

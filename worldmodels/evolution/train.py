@@ -52,7 +52,7 @@ def train_controller(run: Run, name: str) -> None:
     check_heat(name, config)
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
-    options |= begun_from(run, lambda before: before.controller(name))
+    options |= begun_from(run, "controllers", lambda before: before.controller(name))
     if asks_for_ensemble(config):
         needs += other_members(run)
         options["members"] = run.config.memory.members

@@ -62,7 +62,7 @@ def train_memory(run: Run) -> None:
     for number in range(config.members):
         stage = run.member(number)
         which: dict[str, int | str] = {"member": number} if number else {}
-        which |= begun_from(run, methodcaller("member", number))
+        which |= begun_from(run, "memory", methodcaller("member", number))
         with stage.begin(run.made_from(memory=identity(config), **which), [run.latents]):
             if stage.done is None:
                 _Training(run, number, latents, vision.levels, *split_of(run, len(latents))).run()
@@ -95,7 +95,7 @@ class _Training:
         if (self.stage.folder / RESUME).exists():
             self._resume()
         else:
-            before = previous_run(run)
+            before = previous_run(run, "memory")
             known = before if before and before.member(member).started else None
             check_steps("memory", config.steps, known)
             if known:
@@ -233,7 +233,7 @@ def _check_actions(before: Run, run: Run) -> None:
         key, kept, asked = difference
         raise UserError(
             f"{before.folder} has actions of {key} = {kept}, and those of {run.folder} have {asked}: "
-            "keep the game and its task.squash, or train without `previous`."
+            "keep the game and its task.squash, or begin anew: --anew memory."
         )
 
 

@@ -48,7 +48,7 @@ def train_vision(run: Run) -> None:
             the previous run's V is another model or of another size.
     """
     stage, config = run.vision, run.config.vision
-    options = run.made_from(vision=identity(config), **begun_from(run, lambda before: before.vision))
+    options = run.made_from(vision=identity(config), **begun_from(run, "vision", lambda before: before.vision))
     with stage.begin(options, [run.rollouts]):
         if stage.done is None:
             VisionTraining(run).run()
@@ -74,7 +74,7 @@ class VisionTraining:
         if (self.stage.folder / RESUME).exists():
             self._resume()
         else:
-            before = previous_run(run)
+            before = previous_run(run, "vision")
             check_steps("vision", config.steps, before)
             if before:
                 self._learn_on(before)
