@@ -90,6 +90,24 @@ def test_a_race_goes_on_where_it_was_left(copy: Run, world: str) -> None:
     assert read_history(straight.folder)[0].steps < whole[0].steps
 
 
+@pytest.mark.parametrize("world", ["real", "dream"])
+def test_scouting_begins_with_its_generation_and_goes_on_where_it_was_left(copy: Run, world: str) -> None:
+    options = {"world": world, "population": 6, "rollouts": 3, "scouts": ((1, 5),)}
+    straight = evolve(copy, "straight", generations=4, **options).controller("straight")
+    evolve(copy, "halted", generations=2, **options)
+    halted = evolve(copy, "halted", generations=4, **options).controller("halted")
+    assert (straight.folder / CONTROLLER).read_bytes() == (halted.folder / CONTROLLER).read_bytes()
+    one, other = read_history(straight.folder), read_history(halted.folder)
+    assert [(entry.fitness, entry.scouted) for entry in one] == [(entry.fitness, entry.scouted) for entry in other]
+    assert [len(entry.scouted or ()) for entry in one] == [0, 5, 5, 5]
+    blind = read_history(evolve(copy, "blind", generations=2, **options | {"scouts": ()}).controller("blind").folder)
+    assert one[0].fitness == blind[0].fitness
+    assert one[1].samples == blind[1].samples
+    assert np.mean(one[1].fitness) < np.mean(blind[1].fitness)
+    with pytest.raises(UserError, match=r"Generation 1 in .* played 5 scouted episodes, and scouts now says 0"):
+        evolve(copy, "halted", generations=5, **options | {"scouts": ((4, 5),)})
+
+
 PATIENT = {"validate_every": 1, "generations": 40}
 
 

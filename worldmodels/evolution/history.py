@@ -31,6 +31,7 @@ class Generation:
         averaged: returns of the average of the last means on the same seeds, if that was validated too.
         rollouts: episodes a candidate; unknown in histories of versions that did not record it.
         kept: returns on the same seeds of what was kept so far, if its score was one of more or fewer episodes.
+        scouted: returns of the distribution's mean before it, in the episodes that it scouted, if it did.
     """
 
     generation: int
@@ -43,6 +44,7 @@ class Generation:
     averaged: list[float] | None = None
     rollouts: int | None = None
     kept: list[float] | None = None
+    scouted: list[float] | None = None
 
     @property
     def scores(self) -> list[float]:

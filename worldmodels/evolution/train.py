@@ -18,8 +18,9 @@ from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, check_world, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
 from worldmodels.evolution.optimizers import OPTIMIZERS
-from worldmodels.evolution.race import check_heat, race
+from worldmodels.evolution.race import Play, check_heat, race
 from worldmodels.evolution.schedule import Schedule
+from worldmodels.evolution.scouting import check_scouts, with_hard_seeds
 from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import Bar, MetricsLog, progress_bar
 from worldmodels.options import identity
@@ -50,6 +51,7 @@ def train_controller(run: Run, name: str) -> None:
     config = run.config.controllers[name]
     check_world(name, config)
     check_heat(name, config)
+    check_scouts(name, config)
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
     options |= begun_from(run, "controllers", lambda before: before.controller(name))
@@ -87,6 +89,7 @@ class Evolution:
         seed = torch_seed(self.run_seed, "evolution")
         self.rollouts = Schedule("rollouts_schedule", config.rollouts, config.rollouts_schedule)
         self.sigmas = Schedule("sigma_schedule", config.sigma0, config.sigma_schedule)
+        self.scouts = Schedule("scouts", 0, config.scouts)
         make = OPTIMIZERS[config.optimizer]
         first = first_mean(run, name, self.agent)
         self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed, first)
@@ -148,19 +151,23 @@ class Evolution:
                     f"Generation {entry.generation} in {self.stage.folder} is damaged: "
                     "delete the folder to evolve again."
                 )
-            self._check_rollouts(entry)
+            self._check_played(entry)
             self._tell(fitness)
             self._take(entry)
 
-    def _check_rollouts(self, entry: Generation) -> None:
+    def _check_played(self, entry: Generation) -> None:
         """Raise UserError if a recorded generation played more or less than the options now say."""
-        asked = self.rollouts.at(entry.generation)
-        if entry.rollouts not in (None, asked):
-            raise UserError(
-                f"Generation {entry.generation} in {self.stage.folder} played {entry.rollouts} episodes a candidate, "
-                f"and rollouts_schedule now says {asked}: change it for generations from "
-                "the next one on only, or delete the folder to evolve again."
-            )
+        number, scouted = entry.generation, len(entry.scouted or ())
+        for option, what, played, asked in (
+            ("rollouts_schedule", "episodes a candidate", entry.rollouts, self.rollouts.at(number)),
+            ("scouts", "scouted episodes", scouted, self.scouts.at(number)),
+        ):
+            if played not in (None, asked):
+                raise UserError(
+                    f"Generation {number} in {self.stage.folder} played {played} {what}, "
+                    f"and {option} now says {asked}: change it for generations from "
+                    "the next one on only, or delete the folder to evolve again."
+                )
 
     def _ask(self) -> NDArray[np.float32]:
         """The candidates (N, P) of the next generation, at the step size that its schedule may set for it."""
@@ -179,11 +186,10 @@ class Evolution:
         left = (config.generations - number) * (config.population + config.validation_episodes) * NUMBER_BYTES
         require_space(self.stage.folder, left, f"C ({self.name})", self.worlds.compute)
         candidates, rollouts = self._ask(), self.rollouts.at(number)
-        seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
         playing = time.perf_counter()
         cuts = Cuts(config.patience, config.max_steps)
-        returns, steps = race(
-            lambda who, on: fitness.evaluate(who, on, config.world, cuts), candidates, seeds, config.heat
+        returns, scouted, steps = self._play(
+            lambda who, on: fitness.evaluate(who, on, config.world, cuts), candidates, rollouts
         )
         played = time.perf_counter() - playing
         self._tell(returns)
@@ -196,9 +202,24 @@ class Evolution:
             rollouts=rollouts,
             sigma=self.optimizer.sigma,
             seconds=time.perf_counter() - begin,
+            scouted=scouted,
             **validated,
         )
         return entry, entry.steps / played
+
+    def _play(
+        self, play: Play, candidates: NDArray[np.float32], rollouts: int
+    ) -> tuple[NDArray[np.float64], list[float] | None, int]:
+        """Fitness (N,) of candidates (N, P), what the mean earned that scouted for them, and the steps played."""
+        number = self.optimizer.generation
+        seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
+        scouted, scouting = None, 0
+        if scouts := self.scouts.at(number):
+            tried = np.array(training_seeds(self.run_seed, "evolution/scouts", number, scouts))
+            seeds, earned, scouting = with_hard_seeds(play, self.optimizer.mean, seeds, tried)
+            scouted = earned.tolist()
+        fitness, steps = race(play, candidates, seeds, self.config.heat)
+        return fitness, scouted, scouting + steps
 
     def _proposed(self) -> list[NDArray[np.float32]]:
         """What a validation chooses from: the mean and, if asked for, the average of the last means."""
@@ -244,6 +265,8 @@ class Evolution:
     def _report(self, entry: Generation, rate: float, log: MetricsLog, bar: Bar) -> None:
         returns = np.array(entry.fitness)
         values = {"mean": returns.mean(), "best": returns.max(), "worst": returns.min(), "sigma": entry.sigma}
+        if entry.scouted:
+            values["scouted"] = np.mean(entry.scouted)
         log.write(entry.generation + 1, **values, steps=entry.steps, steps_per_second=rate)
         if np.ptp(returns) == 0:
             bar.say(
