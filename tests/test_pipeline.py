@@ -165,6 +165,18 @@ def test_streams_begin_in_the_midst_of_their_episodes() -> None:
     assert set(pieces.first) == {0, 10, 20, 30}
 
 
+def test_latents_are_drawn_with_a_share_of_the_posteriors_noise(tiny_run: Run) -> None:
+    chosen = np.array([1, 3, 4])
+    drawn = []
+    for noise in (1.0, 0.25):
+        latents = Latents(tiny_run.latents.folder, noise)
+        latents.logvar = np.zeros_like(latents.mu)
+        first = latents.starts[chosen]
+        drawn.append(whole_episodes(latents, chosen, seed=1).z[:, 0] - torch.from_numpy(latents.mu[first]))
+    assert 0.5 < drawn[0].std() < 1.5
+    assert torch.allclose(drawn[1], drawn[0] / 4, rtol=1e-3, atol=1e-5)
+
+
 def test_whole_episodes_hold_every_step_once(latents: Latents) -> None:
     chosen = np.array([1, 3, 4])
     batch = whole_episodes(latents, chosen, seed=1)

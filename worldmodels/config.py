@@ -137,6 +137,9 @@ class MemoryConfig:
     """Weight of the ends among the done head's targets (the paper's code: 10)."""
     reward_weight: NonNegative = 1.0
     """Weight of the reward head's loss."""
+    latent_noise: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the posterior's standard deviation with which latents are drawn where M learns and dreams begin; 1: as
+    in the paper. With less, dreams are less noisy, and closer to what C sees in the game, posterior means."""
     dropout: Share = 0.0
     """Share of the hidden units that the heads are without in training; see `controllers.*.dropout`."""
     open_loop: Natural = 0

@@ -12,7 +12,7 @@ from scipy import stats
 
 import worldmodels.memory.train
 from worldmodels.config import MemoryConfig
-from worldmodels.data.latents import Latents
+from worldmodels.data.latents import Latents, encode_rollouts, latents_of
 from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State
 from worldmodels.memory.sequences import whole_episodes
@@ -25,7 +25,7 @@ from worldmodels.memory.train import (
 )
 from worldmodels.metrics import read_metrics
 from worldmodels.runs import Run
-from worldmodels.vision.train import mean_metrics
+from worldmodels.vision.train import mean_metrics, trained_vision
 
 
 def test_metrics_of_batches_are_weighted_by_their_sizes() -> None:
@@ -83,6 +83,15 @@ def test_m_learns_to_count(tiny_run: Run, tmp_path: Path) -> None:
     _, before, _ = untrained.loss(batch, untrained.initial_state(9))
     assert parts["reward"] < 0.05 * before["reward"]
     assert parts["nll"] < before["nll"] - 2
+
+
+def test_less_noise_in_what_m_learns_from_is_less_where_its_dreams_begin(tiny_run: Run, tmp_path: Path) -> None:
+    plain = trained_memory(longer(tiny_run, tmp_path / "plain"))[1]
+    run = longer(tiny_run, tmp_path / "less", latent_noise=0.5)
+    less = trained_memory(run)[1]
+    assert torch.equal(less.mu, plain.mu)
+    assert torch.allclose(less.logvar, plain.logvar + 2 * np.log(0.5))
+    assert encode_rollouts(run, trained_vision(run)).noise == latents_of(run).noise == 0.5
 
 
 def test_a_piece_begins_with_the_state_in_which_the_last_one_ended(

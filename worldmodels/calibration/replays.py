@@ -60,7 +60,7 @@ def replayed_ends(memory: MDNRNN, latents: Latents, episodes: NDArray[np.int64],
         at = np.minimum(rows + step, last)
         counted = rows + step <= last
         mu, logvar, action = (
-            torch.from_numpy(array[at]).to(device) for array in (latents.mu, latents.logvar, latents.action)
+            part.to(device) for part in (*latents.posterior(at), torch.from_numpy(latents.action[at]))
         )
         restart = torch.from_numpy(np.isin(at, latents.starts) & (step == 0)).float().to(device)
         picks, noise = step_noise(memory, len(rows), step)

@@ -17,7 +17,7 @@ from worldmodels.calibration.replays import replayed_ends
 from worldmodels.calibration.report import Calibration, sheets
 from worldmodels.calibration.sheets import markdown, print_sheets
 from worldmodels.config import ControllerConfig
-from worldmodels.data.latents import Latents
+from worldmodels.data.latents import Latents, latents_of
 from worldmodels.data.rollouts import HELD_OUT, rollouts_of, spread
 from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json, write_text
@@ -77,7 +77,7 @@ def check_dream(run: Run) -> None:
 
 def _calibration(run: Run) -> Calibration:
     options, dreamer = run.config.calibrate, blank_agent(run, ControllerConfig(inputs="z"))
-    latents, rollouts = Latents(run.latents.folder), rollouts_of(run)
+    latents, rollouts = latents_of(run), rollouts_of(run)
     held_out = _held_out(run, latents)
     ends, rewards = head_errors(dreamer.memory, latents, held_out, run.config.seed)
     errors = prediction_errors(dreamer.vision, dreamer.memory, latents, rollouts, held_out, run.config.seed)

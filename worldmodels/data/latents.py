@@ -22,7 +22,7 @@ from worldmodels.files import read_json, write_json
 from worldmodels.metrics import progress_bar
 from worldmodels.runs import Run
 from worldmodels.runtime import pick_device
-from worldmodels.vision.base import VisionModel
+from worldmodels.vision.base import Posterior, VisionModel
 
 CHUNK = 4096
 """Rows between two marks from which an interrupted encoding goes on."""
@@ -41,15 +41,20 @@ FILES = tuple(f"{name}.npy" for name in (*FIELDS, "starts"))
 class Latents:
     """Encoded episodes, opened for reading.
 
+    Args:
+        folder: where they are.
+        noise: share of their posteriors' standard deviation with which latents are drawn, above 0.
+
     Attributes:
-        mu, logvar: float32 (N, Z), posterior of each step's frame.
+        mu, logvar: float32 (N, Z), posterior of each step's frame, as V has it.
         action: float32 (N, A), the action taken after it.
         reward: float32 (N,), the reward for that action.
         terminated: bool (N,), whether the game ended with that action.
         starts: int64 (E + 1,), the first row of each episode, and N.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, noise: float = 1.0) -> None:
+        self.noise = noise
         try:
             self.mu, self.logvar, self.action, self.reward, self.terminated = (
                 open_array(folder / f"{name}.npy", *FIELDS[name]) for name in FIELDS
@@ -64,6 +69,11 @@ class Latents:
         ascend = len(self.starts) > 1 and self.starts[0] == 0 and (np.diff(self.starts) > 0).all()
         if not ascend or rows != {int(self.starts[-1])} or self.mu.shape != self.logvar.shape:
             raise UserError(f"{folder} is damaged: its arrays are of different lengths: delete it and encode again.")
+
+    def posterior(self, rows: NDArray[np.int64]) -> Posterior:
+        """Mean and log-variance (*rows.shape, Z) with which the latents of some rows are drawn."""
+        mu, logvar = (torch.from_numpy(array[rows]) for array in (self.mu, self.logvar))
+        return Posterior(mu, logvar + 2 * math.log(self.noise))
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -86,7 +96,7 @@ class Latents:
 
 
 def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
-    """Encode the run's rollouts with its V, once; goes on where it was interrupted.
+    """Encode the run's rollouts with its V, once, for its M to learn from; goes on where it was interrupted.
 
     Raises UserError if the model does not encode.
     """
@@ -106,7 +116,12 @@ def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
             _encode(rollouts, vision, stage.folder, pick_device(run.config.compute))
             stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, FILES)
         (stage.folder / "progress.json").unlink(missing_ok=True)
-    return Latents(stage.folder)
+    return latents_of(run)
+
+
+def latents_of(run: Run) -> Latents:
+    """The run's encoded episodes, with the noise that its M learns with."""
+    return Latents(run.latents.folder, run.config.memory.latent_noise)
 
 
 def _encode(rollouts: Rollouts, vision: VisionModel, folder: Path, device: torch.device) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from worldmodels.calibration.prediction import prediction_errors
 from worldmodels.data.labels import Labels, label_rollouts
-from worldmodels.data.latents import Latents, encode
+from worldmodels.data.latents import encode, latents_of
 from worldmodels.data.rollouts import HELD_OUT, rollouts_of, rows_of, spread
 from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json
@@ -176,7 +176,7 @@ class _Measuring:
         nll, baselines = float(summary["validation"]["nll"]), summary["baselines"]
         found: Found = {"nll": nll, **baselines, "gain": (baselines["no_memory"] - nll) * self.vision.latent_dim}
         memory, _ = trained_memory(self.run)
-        latents = Latents(self.run.latents.folder)
+        latents = latents_of(self.run)
         vision, m = self.vision.cpu(), memory.to(self.device)
         errors = prediction_errors(vision, m, latents, self.rollouts, spread(self.validation, HELD_OUT), SEED)
         if not errors:

@@ -62,8 +62,8 @@ def _transitions(
     rows = np.sort(random.choice(inner, min(BASELINE_ROWS, len(inner)), replace=False))
 
     def drawn(at: NDArray[np.int64]) -> Tensor:
-        noise = random.standard_normal(latents.mu[at].shape, np.float32)
-        return torch.from_numpy(latents.mu[at] + np.exp(0.5 * latents.logvar[at]) * noise)
+        mu, logvar = latents.posterior(at)
+        return mu + torch.exp(0.5 * logvar) * torch.from_numpy(random.standard_normal(mu.shape, np.float32))
 
     return drawn(rows), drawn(rows + 1)
 

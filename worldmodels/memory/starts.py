@@ -73,8 +73,7 @@ def remembered(
 
 
 def _starts(latents: Latents, rows: NDArray[np.int64], state: State) -> Starts:
-    mu, logvar = (torch.from_numpy(array[rows]) for array in (latents.mu, latents.logvar))
-    return Starts(mu, logvar, state.h, state.c, torch.from_numpy(np.isin(rows, latents.starts)))
+    return Starts(*latents.posterior(rows), state.h, state.c, torch.from_numpy(np.isin(rows, latents.starts)))
 
 
 def save_starts(path: Path, starts: Starts) -> None:
