@@ -206,7 +206,7 @@ class ControllerConfig:
     heat: Natural = 0
     """Episodes after which the worse half of a generation's candidates is given up, and only the better half plays all;
     0: all do."""
-    scouts: Annotated[tuple[tuple[Natural, Episodes | Literal[0]], ...], ANYTIME] = ()
+    scouts: Annotated[tuple[tuple[Natural, Annotated[Natural, Field(lt=1_000_000)]], ...], ANYTIME] = ()
     """Pairs of a generation, counted from 0, and the episodes that the distribution's mean plays ahead of each one from
     it on: [[60, 48]]. Those in which it earns least are half of what the candidates play then; 0: none."""
     generations: Annotated[Count, ANYTIME] = 200

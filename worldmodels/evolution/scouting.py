@@ -19,7 +19,7 @@ def check_scouts(name: str, config: ControllerConfig) -> None:
         if scouts and not 1 <= most // 2 <= scouts:
             raise UserError(
                 f"controllers.{name}.scouts: half of a candidate's episodes are to be the worst of {scouts}, "
-                f"but a generation plays {most}: ask for more scouts than half of that, and for 2 episodes at least."
+                f"but a generation plays {most}: ask for half as many scouts at least, and for 2 episodes at least."
             )
 
 
