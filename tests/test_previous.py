@@ -210,7 +210,8 @@ def test_a_latent_size_that_changed_between_is_refused_by_m(before: Run, after: 
     save_tensors(path, tensors, **metadata | {"latent_dim": 7})
     before.memory.finish(before.memory.summary(), [WEIGHTS])
     train_vision(after)
-    assert "before has vision.latent_dim = 7, and 5 is asked for" in refusal(train_memory, after)
+    why = "before has vision.latent_dim = 7, and 5 is asked for: keep 7, or begin anew: --anew memory."
+    assert why in refusal(train_memory, after)
 
 
 def with_clipped_actions(run: Run) -> None:

@@ -60,8 +60,10 @@ def _as_begun(run: Run, asked: Config) -> Config:
 
 def _anew_as_begun(begun: Part | None, asked: Part | None, parts_begun: Collection[str]) -> Part | None:
     """From where on to begin anew, as it is asked for, if the parts that have begun leave the choice."""
-    if begun in parts_begun or asked not in parts_begun:
-        return begun if begun in parts_begun else asked
+    if begun in parts_begun:
+        return begun
+    if asked not in parts_begun:
+        return asked
     return next((part for part in get_args(Part) if part not in parts_begun), None)
 
 

@@ -204,8 +204,8 @@ def _checked(adapter: TypeAdapter[Section], options: Mapping[str, Any], where: s
         return adapter.validate_python(options)
     except ValidationError as error:
         first = error.errors()[0]
-        arms = "["  # in the names that pydantic gives to the arms of a union
-        key = ".".join(part for part in map(str, (*at, *first["loc"])) if arms not in part)
+        # where an option may be a dict or a list, pydantic adds which of them it tried, e.g. dict[str,any]
+        key = ".".join(part for part in map(str, (*at, *first["loc"])) if "[" not in part)
         reason = first["msg"][0].lower() + first["msg"][1:]
         raise UserError(f"{where}: {key}: {reason}, but it is {first['input']!r}.") from error
 

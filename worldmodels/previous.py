@@ -68,12 +68,12 @@ def check_steps(section: str, steps: int, before: Run | None) -> None:
         )
 
 
-def check_alike(before: Run, kept: Any, asked: Any, section: str, names: Sequence[str]) -> None:
-    """Raise UserError unless what was trained before and what is to be trained now agree in these attributes."""
+def check_alike(before: Run, part: Part, kept: Any, asked: Any, section: str, names: Sequence[str]) -> None:
+    """Raise UserError unless a part that was trained before and is to be trained on agrees in these attributes."""
     for name in names:
         old, new = getattr(kept, name), getattr(asked, name)
         if old != new:
             raise UserError(
                 f"{before.folder} has {section}.{name} = {old}, and {new} is asked for: "
-                f"keep {old}, or begin anew: --anew {section}."
+                f"keep {old}, or begin anew: --anew {part}."
             )

@@ -15,6 +15,7 @@ from worldmodels.memory.mdn_rnn import MDNRNN, State
 from worldmodels.memory.mixture import sample
 from worldmodels.memory.starts import remembered
 from worldmodels.seeds import stream
+from worldmodels.vision.base import Posterior
 
 BOUNDS = (0, 10, 30, 60, 120)
 """Bounds of the spans after a dream's beginning that are told apart, in steps."""
@@ -59,12 +60,11 @@ def replayed_ends(memory: MDNRNN, latents: Latents, episodes: NDArray[np.int64],
     for step in range(BOUNDS[-1]):
         at = np.minimum(rows + step, last)
         counted = rows + step <= last
-        mu, logvar, action = (
-            part.to(device) for part in (*latents.posterior(at), torch.from_numpy(latents.action[at]))
-        )
+        posterior = Posterior(*(part.to(device) for part in latents.posterior(at)))
+        action = torch.from_numpy(latents.action[at]).to(device)
         restart = torch.from_numpy(np.isin(at, latents.starts) & (step == 0)).float().to(device)
         picks, noise = step_noise(memory, len(rows), step)
-        seen = mu + torch.exp(0.5 * logvar) * noise
+        seen = posterior.sample(noise)
         z = z if step else seen
         frames, on_frames, _ = _stepped(memory, seen, action, restart, frames, picks, noise)
         dream, in_dream, z = _stepped(memory, z, action, restart, dream, picks, noise)

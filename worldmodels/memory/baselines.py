@@ -62,8 +62,8 @@ def _transitions(
     rows = np.sort(random.choice(inner, min(BASELINE_ROWS, len(inner)), replace=False))
 
     def drawn(at: NDArray[np.int64]) -> Tensor:
-        mu, logvar = latents.posterior(at)
-        return mu + torch.exp(0.5 * logvar) * torch.from_numpy(random.standard_normal(mu.shape, np.float32))
+        posterior = latents.posterior(at)
+        return posterior.sample(torch.from_numpy(random.standard_normal(posterior.mu.shape, np.float32)))
 
     return drawn(rows), drawn(rows + 1)
 

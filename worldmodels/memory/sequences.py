@@ -64,9 +64,9 @@ def read_sequences(latents: Latents, pieces: Pieces, length: int, seed: int) -> 
     rows = (starts + pieces.first)[:, None] + np.arange(length + 1)  # (B, L + 1)
     exists = torch.from_numpy(rows < ends[:, None])
     rows = np.minimum(rows, ends[:, None] - 1)
-    mu, logvar = latents.posterior(rows)
+    posterior = latents.posterior(rows)
     generator = torch.Generator().manual_seed(seed)
-    z = mu + torch.exp(0.5 * logvar) * torch.randn(mu.shape, generator=generator)
+    z = posterior.sample(torch.randn(posterior.mu.shape, generator=generator))
     steps, valid = rows[:, :-1], exists[:, :-1]
     return Sequences(
         z=z,

@@ -103,8 +103,8 @@ class _Training:
 
     def _learn_on(self, before: Run, run: Run, member: int) -> None:
         stage, (kept, _) = before.member(member), trained_member(before, member)
-        check_alike(before, kept, self.model, "vision", ("latent_dim",))
-        check_alike(before, kept.config, self.config, "memory", SIZES)
+        check_alike(before, "memory", kept, self.model, "vision", ("latent_dim",))
+        check_alike(before, "memory", kept.config, self.config, "memory", SIZES)
         _check_actions(before, run)
         load_weights(self.model, kept.state_dict(), stage.folder / WEIGHTS)
 

@@ -20,10 +20,10 @@ from worldmodels.tensors import load_tensors, load_weights, save_tensors
 class Posterior(NamedTuple):
     """A diagonal Gaussian over the latent of each frame."""
 
-    mu: Float[Tensor, "b z"]
-    logvar: Float[Tensor, "b z"]
+    mu: Float[Tensor, "*b z"]
+    logvar: Float[Tensor, "*b z"]
 
-    def sample(self, noise: Float[Tensor, "b z"]) -> Float[Tensor, "b z"]:
+    def sample(self, noise: Float[Tensor, "*b z"]) -> Float[Tensor, "*b z"]:
         """mu + sigma * noise."""
         return self.mu + torch.exp(0.5 * self.logvar) * noise
 

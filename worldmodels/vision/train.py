@@ -93,7 +93,7 @@ class VisionTraining:
 
     def _learn_on(self, before: Run) -> None:
         kept = trained_vision(before)
-        check_alike(before, kept.config, self.config, "vision", ("model", "latent_dim"))
+        check_alike(before, "vision", kept.config, self.config, "vision", ("model", "latent_dim"))
         load_weights(self.model, kept.state_dict(), before.vision.folder / WEIGHTS)
 
     def _resume(self) -> None:
