@@ -18,7 +18,7 @@ import torch
 import torch._dynamo  # Adam's first step would import it, in every child anew
 
 import worldmodels.collect.stage
-import worldmodels.data.latents
+import worldmodels.data.encoding
 from worldmodels.calibration import check_dream
 from worldmodels.collect import collect_rollouts
 from worldmodels.config import Config
@@ -79,7 +79,7 @@ def _in_child(folder: Path, config: Config, stage: str, kill_at: int | None, mom
     sys.stdout = sys.stderr = folder.with_suffix(".said").open("w")
     torch.set_num_threads(1)
     worldmodels.collect.stage.FLUSH_ROWS = 15
-    worldmodels.data.latents.CHUNK = 16
+    worldmodels.data.encoding.CHUNK = 16
     small_gan.make_small()
     count = 0
 

@@ -3,15 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-from worldmodels.config import VisionConfig
-from worldmodels.data.latents import FIELDS, FILES, Latents, encode, encode_rollouts
+from worldmodels.data.latents import FIELDS, FILES, Latents
 from worldmodels.errors import UserError
 from worldmodels.runs import Run
-from worldmodels.vision import Posterior, VisionModel
-from worldmodels.vision.train import trained_vision
 
 
 @pytest.fixture
@@ -43,31 +38,6 @@ def test_damaged_latents_are_refused(folder: Path, name: str, damage: str) -> No
         np.save(path, np.array([{}], object))
     with pytest.raises(UserError, match="latents"):
         Latents(folder)
-
-
-def test_rollouts_are_encoded_once(tiny_run: Run) -> None:
-    before = (tiny_run.latents.folder / "mu.npy").stat().st_mtime_ns
-    encode_rollouts(tiny_run, trained_vision(tiny_run))
-    assert (tiny_run.latents.folder / "mu.npy").stat().st_mtime_ns == before
-
-
-class Broken(VisionModel):
-    def encode(self, frames: Tensor) -> Posterior:
-        return Posterior(torch.full((len(frames), 2), float("nan")), torch.zeros(len(frames), 2))
-
-
-def test_latents_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(UserError, match=r"encodes 3 of 3 frames to .* not finite, the first of them number 1:"):
-        encode(Broken(VisionConfig(latent_dim=2)), np.zeros((3, 64, 64, 3), np.uint8), torch.device("cpu"))
-
-
-def test_encoding_does_not_depend_on_the_size_of_batches(monkeypatch: pytest.MonkeyPatch, tiny_run: Run) -> None:
-    frames = np.random.default_rng(0).integers(0, 256, (10, 64, 64, 3), dtype=np.uint8)
-    vision, cpu = trained_vision(tiny_run), torch.device("cpu")
-    whole, _ = encode(vision, frames, cpu)
-    monkeypatch.setattr("worldmodels.data.latents.BATCH", 3)
-    parts, _ = encode(vision, frames, cpu)
-    assert np.array_equal(whole, parts)
 
 
 @pytest.mark.parametrize("name", FILES)

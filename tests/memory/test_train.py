@@ -12,7 +12,8 @@ from scipy import stats
 
 import worldmodels.memory.train
 from worldmodels.config import MemoryConfig
-from worldmodels.data.latents import Latents, encode_rollouts, latents_of
+from worldmodels.data.encoding import encode_rollouts
+from worldmodels.data.latents import Latents, latents_of
 from worldmodels.errors import UserError
 from worldmodels.memory.mdn_rnn import MDNRNN, Sequences, State
 from worldmodels.memory.sequences import whole_episodes

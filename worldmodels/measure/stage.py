@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from worldmodels.calibration.prediction import prediction_errors
+from worldmodels.data.encoding import encode
 from worldmodels.data.labels import Labels, label_rollouts
-from worldmodels.data.latents import encode, latents_of
+from worldmodels.data.latents import latents_of
 from worldmodels.data.rollouts import HELD_OUT, rollouts_of, rows_of, spread
 from worldmodels.errors import UserError
 from worldmodels.files import read_json, write_json

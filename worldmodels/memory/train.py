@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from worldmodels.annealing import cosine_decay
 from worldmodels.config import MemoryConfig
-from worldmodels.data.latents import Latents, encode_rollouts
+from worldmodels.data.encoding import encode_rollouts
+from worldmodels.data.latents import Latents
 from worldmodels.data.prefetch import prefetch
 from worldmodels.data.rollouts import spread, squash_of
 from worldmodels.disk import require_space, training_bytes

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from worldmodels.agent import Agent, agent_of_run, blank_agent
 from worldmodels.config import ControllerConfig
+from worldmodels.data.encoding import encode
 from worldmodels.data.labels import Labels, label_rollouts
-from worldmodels.data.latents import encode
 from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.errors import UserError
 from worldmodels.files import write_json

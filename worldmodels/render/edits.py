@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodels.agent import Agent
-from worldmodels.data.latents import encode
+from worldmodels.data.encoding import encode
 from worldmodels.dream.edited import EditedDreams
 from worldmodels.measure.attributes import Attribute
 from worldmodels.pictures import Frames, enlarge

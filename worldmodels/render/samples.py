@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from worldmodels.data.latents import encode
+from worldmodels.data.encoding import encode
 from worldmodels.data.rollouts import rollouts_of, rows_of
 from worldmodels.measure.fitted import fitted_samples
 from worldmodels.metrics import say
