@@ -191,6 +191,9 @@ class ControllerConfig:
     """Give each action a constant term."""
     hidden: Annotated[Natural, Field(le=4096)] = 0
     """Units of a tanh layer between what C sees and what it does (40 in the paper's code), or 0 for none."""
+    begin: Literal["weights", "behaviour"] = "weights"
+    """Where C begins in a run that goes on from a `previous` one: at that run's C, weight by weight; or at the weights
+    that do, with this run's V and M, most nearly what it did with its own, whatever is to begin `anew`."""
     memory: Literal["trained", "untrained"] = "trained"
     """The M whose state C sees; an untrained one is a baseline."""
     latent: Literal["mean", "sample"] = "mean"

@@ -14,13 +14,15 @@ from worldmodels.runs import Run, stored_options
 from worldmodels.stage import Stage
 
 
-def previous_run(run: Run, part: Part) -> Run | None:
+def previous_run(run: Run, part: Part | None) -> Run | None:
     """The run or the checkpoint that `previous` names; None if this part of the run begins from nothing.
+
+    `part` is None for what goes on from it whatever begins anew.
 
     Raises UserError if there is neither, if its V or M is not finished, or if it is the run itself.
     """
     anew, parts = run.config.anew, get_args(Part)
-    if run.config.previous is None or (anew and parts.index(part) >= parts.index(anew)):
+    if run.config.previous is None or (anew and part and parts.index(part) >= parts.index(anew)):
         return None
     folder = Path(run.config.previous)
     if folder.resolve() == run.folder.resolve():
@@ -46,7 +48,7 @@ def previous_squash(before: Run) -> Squash | None:
     return None if before.rollouts.done is None else squash_of(before.rollouts)
 
 
-def begun_from(run: Run, part: Part, pick: Callable[[Run], Stage]) -> dict[str, str]:
+def begun_from(run: Run, part: Part | None, pick: Callable[[Run], Stage]) -> dict[str, str]:
     """For a stage's record: the fingerprint of the previous run's stage at whose weights it begins, if there is one.
 
     Raises UserError if that stage is not finished, or damaged.

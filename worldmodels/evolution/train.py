@@ -13,7 +13,7 @@ from worldmodels.agent import blank_agent
 from worldmodels.config import ControllerConfig
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
-from worldmodels.evolution.first_mean import first_mean
+from worldmodels.evolution.first_mean import begins_anew, check_begin, first_mean
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, check_world, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
@@ -52,9 +52,12 @@ def train_controller(run: Run, name: str) -> None:
     check_world(name, config)
     check_heat(name, config)
     check_scouts(name, config)
+    check_begin(name, config)
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
-    options |= begun_from(run, "controllers", lambda before: before.controller(name))
+    options |= begun_from(run, begins_anew(config), lambda before: before.controller(name))
+    if config.begin == "behaviour":
+        needs.append(run.rollouts)
     if asks_for_ensemble(config):
         needs += other_members(run)
         options["members"] = run.config.memory.members
