@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from worldmodels.agent import load_agent
 from worldmodels.config import ComputeConfig
 from worldmodels.evolution.fitness import Fitness, Worlds
-from worldmodels.evolution.race import race
+from worldmodels.evolution.race import Play, race
 from worldmodels.play import Cuts, Outcomes
 from worldmodels.seeds import stream, training_seeds
 
@@ -39,12 +39,27 @@ def weights() -> NDArray[np.float64]:
 def gain(returns: NDArray[np.float64], values: NDArray[np.float64], heat: int) -> float:
     """How much better than the average candidate those are, by `values` (N,), whom a race on returns (N, K) selects."""
 
+    fitness, _ = race(looking_up(returns), numbers(CANDIDATES), np.arange(returns.shape[1]), heat)
+    return selected(fitness, values)
+
+
+def looking_up(returns: NDArray[np.float64]) -> Play:
+    """Play by candidates' numbers and tracks' numbers, in a table of returns (N, K) that were played before."""
+
     def play(candidates: NDArray[np.float32], seeds: NDArray[np.int64]) -> Outcomes:
         played = returns[np.ix_(candidates[:, 0].astype(int), seeds)]
         return Outcomes(played, np.ones(played.shape, np.int64), np.zeros(played.shape, bool))
 
-    numbers = np.arange(CANDIDATES, dtype=np.float32)[:, None]
-    fitness, _ = race(play, numbers, np.arange(returns.shape[1]), heat)
+    return play
+
+
+def numbers(count: int) -> NDArray[np.float32]:
+    """Candidates (N, 1) that are their numbers."""
+    return np.arange(count, dtype=np.float32)[:, None]
+
+
+def selected(fitness: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """How much better than the average candidate the better half by fitness is, by `values` (N,)."""
     best = np.argsort(-fitness, kind="stable")[: CANDIDATES // 2]
     return float(weights() @ values[best] - values.mean())
 
