@@ -1,21 +1,25 @@
 """Validations that play another number of episodes than those before."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from counting import episode_length
 from evolving import evolve
 
 from worldmodels.agent import agent_of_run, load_parameters
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.history import Generation, read_history
+from worldmodels.export import export_agent
 from worldmodels.kept import CONTROLLER
 from worldmodels.metrics import read_metrics
 from worldmodels.play import Cuts, Outcomes
 from worldmodels.runs import Run
 from worldmodels.seeds import VALIDATION, validation_seeds
 from worldmodels.stage import Stage
+from worldmodels.tensors import save_tensors
 
 FEW, MANY = 3, 8
 """Validation episodes; the later ones are longer and pay more, so that scores of both cannot be compared."""
@@ -97,3 +101,24 @@ def test_an_evolution_killed_after_its_episodes_were_changed_ends_as_if_it_had_n
     assert timeless(stage) == history
     assert (stage.folder / CONTROLLER).read_bytes() == kept
     assert (stage.folder / "done.json").read_bytes() == done
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_what_evolution_began_at_is_kept_until_something_does_better(
+    copy: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], good: bool
+) -> None:
+    """In the counting game the best is always to act 1, and the worst -1."""
+    export_agent(copy, "real", tmp_path / "checkpoint")
+    path = tmp_path / "checkpoint" / CONTROLLER
+    first = np.zeros_like(load_parameters(path))
+    first[-1] = 100 if good else -100  # the constant term, which overrules all others
+    save_tensors(path, {"parameters": torch.from_numpy(first)})
+    config = dataclasses.replace(copy.config, previous=str(tmp_path / "checkpoint"))
+    run = evolve(Run(copy.folder, config), "new", generations=2, validation_episodes=FEW, validate_every=1, sigma0=90.0)
+    stage, (opening, second) = run.controller("new"), read_history(run.controller("new").folder)
+    assert len(opening.kept or ()) == FEW
+    assert second.kept is None
+    assert f"what was kept so far {np.mean(opening.kept or ()):.1f}" in capsys.readouterr().err
+    assert np.array_equal(load_parameters(stage.folder / CONTROLLER), first) == good
+    assert (stage.summary()["best_generation"] is None) == good
+    assert (stage.summary()["validation"] == np.mean(opening.kept or ())) == good

@@ -30,7 +30,7 @@ class Generation:
         validation: returns of the distribution's mean on the validation seeds, if this generation was validated.
         averaged: returns of the average of the last means on the same seeds, if that was validated too.
         rollouts: episodes a candidate; unknown in histories of versions that did not record it.
-        kept: returns on the same seeds of what was kept so far, if its score was one of more or fewer episodes.
+        kept: returns on the same seeds of what was kept so far, if its score was none, or of more or fewer episodes.
         scouted: returns of the distribution's mean before it, in the episodes that it scouted, if it did.
     """
 
@@ -130,7 +130,8 @@ class Standing:
     Attributes:
         score: of the best that was validated: what the next one has to beat.
         episodes: how many the score is the mean of.
-        generation: in which the best was found; None before the first validation.
+        generation: in which the best was found; None before the first validation, and while nothing beats the C of
+            another run that evolution began at.
         stale: how many validations there have been since.
     """
 

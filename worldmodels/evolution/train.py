@@ -73,7 +73,7 @@ def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool
 
 
 class Kept(NamedTuple):
-    """The best that was validated: parameters (P,), and what is said of them in their file."""
+    """The best that was validated, or began: parameters (P,), and what is said of them in their file."""
 
     parameters: NDArray[np.float32]
     metadata: dict[str, int]
@@ -98,7 +98,7 @@ class Evolution:
         self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed, first)
         self.means: deque[NDArray[np.float32]] = deque(maxlen=config.average)
         self.standing = Standing()
-        self.kept: Kept | None = None
+        self.kept = None if first is None else Kept(first, {"generation": 0})
 
     def run(self) -> None:
         """All generations that are left."""
@@ -232,7 +232,7 @@ class Evolution:
         """Returns on the real game of what is proposed, under their names in `Generation`; all play the same episodes.
 
         Every few generations and after the last. What was kept so far plays as well if it has played another number of
-        episodes: luck makes the best of few look better than it is.
+        episodes, as luck makes the best of few look better than it is; at first that is the C that evolution began at.
         """
         config, finished = self.config, self.optimizer.generation
         if finished % config.validate_every and finished != config.generations:
