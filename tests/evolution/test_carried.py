@@ -21,6 +21,7 @@ from worldmodels.evolution.history import read_history
 from worldmodels.evolution.train import train_controller
 from worldmodels.kept import CONTROLLER
 from worldmodels.runs import Run
+from worldmodels.tensors import save_tensors
 from worldmodels.vision import Posterior
 
 RECODING = np.array(
@@ -169,6 +170,14 @@ def test_evolution_goes_on_from_there_after_a_kill(after: Run, tmp_path: Path) -
     assert np.array_equal(load_parameters(after.controller("real").folder / FIRST), first)
     again = read_history(after.controller("real").folder)
     assert [entry.fitness for entry in again] == [entry.fitness for entry in whole]
+
+
+def test_a_first_c_that_is_damaged_is_refused(after: Run) -> None:
+    begins_at(after)
+    path = after.controller("real").folder / FIRST
+    save_tensors(path, {"parameters": torch.zeros(2)})
+    with pytest.raises(UserError, match="is damaged: delete .*/real to evolve again"):
+        begins_at(after)
 
 
 def test_a_hidden_layer_cannot_be_carried_over(after: Run) -> None:

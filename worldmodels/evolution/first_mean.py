@@ -63,7 +63,10 @@ def _carried(run: Run, name: str, stage: Stage, agent: Agent) -> NDArray[np.floa
         shares = ", ".join(f"{share:.3f}" for share in explained)
         say(f"C {name} begins where it does most nearly what {stage.folder} does (R^2 of its outputs: {shares}).")
         save_tensors(path, {"parameters": torch.from_numpy(parameters)})
-    return load_parameters(path)
+    parameters = load_parameters(path)
+    if len(parameters) != agent.form.parameters:
+        raise UserError(f"{path} is damaged: delete {path.parent} to evolve again.")
+    return parameters
 
 
 def _sees_the_same(run: Run, stage: Stage, config: ControllerConfig) -> bool:
