@@ -176,7 +176,7 @@ def test_a_first_c_that_is_damaged_is_refused(after: Run) -> None:
     begins_at(after)
     path = after.controller("real").folder / FIRST
     save_tensors(path, {"parameters": torch.zeros(2)})
-    with pytest.raises(UserError, match="is damaged: delete .*/real to evolve again"):
+    with pytest.raises(UserError, match=r"is damaged: delete .*/real to evolve again"):
         begins_at(after)
 
 
