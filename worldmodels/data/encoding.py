@@ -45,10 +45,12 @@ def encode_rollouts(run: Run, vision: VisionModel) -> Latents:
     with stage.begin(run.made_from(), needs):
         if stage.done is None:
             rollouts = rollouts_of(run)
+            known = None
             if not (stage.folder / "progress.json").exists():
                 needed = latent_bytes(int(rollouts.starts[-1]), vision.latent_dim, rollouts.action_dim)
                 require_space(stage.folder, needed, "The encoding of the rollouts", run.config.compute)
-            _encode(rollouts, vision, stage.folder, pick_device(run.config.compute), _known(run, vision))
+                known = _known(run, vision)
+            _encode(rollouts, vision, stage.folder, pick_device(run.config.compute), known)
             stage.finish({"episodes": len(rollouts), "frames": int(rollouts.starts[-1])}, FILES)
         (stage.folder / "progress.json").unlink(missing_ok=True)
     return latents_of(run)
@@ -88,7 +90,7 @@ def _encode(rollouts: Rollouts, vision: VisionModel, folder: Path, device: torch
     done = _encoded(progress, rows)
     vision = vision.to(device)
     with progress_bar("Encoding", rows, "frames", done) as bar:
-        if known and not done:
+        if known:
             done = _take_over(known, arrays, progress)
             bar.advance(done)
         for chunk, frames in prefetch(rollouts.frames, rollouts.chunks(CHUNK, done)):
