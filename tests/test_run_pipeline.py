@@ -10,6 +10,7 @@ from killing import contents
 from worldmodels import pipeline
 from worldmodels.config import CalibrateConfig, Config, EvaluateConfig, RenderConfig
 from worldmodels.evaluate import read_scores
+from worldmodels.evolution.first_mean import FIRST
 from worldmodels.iterations import iterations
 from worldmodels.kept import CONTROLLER
 from worldmodels.pipeline import run_pipeline
@@ -118,6 +119,17 @@ def test_iterations_follow_one_another_whenever_they_are_stopped(
                 run_pipeline(stopped)
     run_pipeline(stopped)
     assert left(iterations(stopped)) == left([first, second])
+
+
+@pytest.mark.usefixtures("unfilmed")
+def test_an_iteration_may_begin_v_and_m_anew_and_carry_c_over(tmp_path: Path) -> None:
+    later = {"anew": "vision", "controllers": {"real": {"begin": "behaviour"}}}
+    run = Run(tmp_path / "run", short_config(iterations=2, later=later, calibrate=CalibrateConfig(episodes=0)))
+    run_pipeline(run)
+    first, second = iterations(run)
+    assert not any("previous" in stage.options() for stage in (second.vision, second.memory))
+    assert second.controller("real").options()["previous"] == first.controller("real").fingerprint()
+    assert [(second.controller(name).folder / FIRST).exists() for name in ("real", "dream")] == [True, False]
 
 
 def assert_told(first: Run, second: Run) -> None:
