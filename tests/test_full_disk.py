@@ -12,7 +12,7 @@ import pytest
 from killing import contents
 
 import worldmodels.collect.stage
-import worldmodels.data.latents
+import worldmodels.data.encoding
 from worldmodels.cli import guarded
 from worldmodels.collect import collect_rollouts
 from worldmodels.evaluate import evaluate
@@ -92,7 +92,7 @@ def test_a_disk_that_fills_up_costs_nothing_but_time(
     name: str, whole_run: Run, disk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worldmodels.collect.stage, "FLUSH_ROWS", 15)
-    monkeypatch.setattr(worldmodels.data.latents, "CHUNK", 16)
+    monkeypatch.setattr(worldmodels.data.encoding, "CHUNK", 16)
     work, folders = STAGES[name]
     done = [folder for _, others in STAGES.values() for folder in others if folder not in folders]
     for folder in {"config.yaml", *done}:

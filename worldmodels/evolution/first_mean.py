@@ -40,7 +40,7 @@ def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:
     It does so without a previous run, and where that has no such controller, or one that sees or does something else.
     With `begin: behaviour` what it sees may differ: it is carried over, once.
     """
-    config = agent.config
+    config = run.config.controllers[name]
     before = previous_run(run, begins_anew(config))
     if before is None:
         return None
