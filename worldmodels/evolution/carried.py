@@ -39,9 +39,9 @@ class Moments:
     yy: NDArray[np.float64]
 
     @classmethod
-    def none(cls, features: int, outputs: int) -> "Moments":
+    def none(cls, features: int, actions: int) -> "Moments":
         """Those of no rows."""
-        f, a = features, outputs
+        f, a = features, actions
         return cls(0, np.zeros((f, f)), np.zeros((f, a)), np.zeros(a), np.zeros(a))
 
     def add(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> None:

@@ -20,8 +20,8 @@ FIRST = "first.safetensors"
 """The C that was carried over: another machine would round it otherwise."""
 
 
-def begins_anew(config: ControllerConfig) -> Part | None:
-    """The part that is to begin `anew` if C is; None for a C that is carried over, whatever begins anew."""
+def part_of(config: ControllerConfig) -> Part | None:
+    """The part of a run of which `anew` tells where C begins; None for a C that is carried over all the same."""
     return None if config.begin == "behaviour" else "controllers"
 
 
@@ -41,7 +41,7 @@ def first_mean(run: Run, name: str, agent: Agent) -> NDArray[np.float32] | None:
     With `begin: behaviour` what it sees may differ: it is carried over, once.
     """
     config = run.config.controllers[name]
-    before = previous_run(run, begins_anew(config))
+    before = previous_run(run, part_of(config))
     if before is None:
         return None
     stage = before.controller(name)

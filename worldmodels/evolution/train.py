@@ -13,7 +13,7 @@ from worldmodels.agent import blank_agent
 from worldmodels.config import ControllerConfig
 from worldmodels.disk import require_space
 from worldmodels.errors import UserError
-from worldmodels.evolution.first_mean import begins_anew, check_begin, first_mean
+from worldmodels.evolution.first_mean import check_begin, first_mean, part_of
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, check_world, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
@@ -55,7 +55,7 @@ def train_controller(run: Run, name: str) -> None:
     check_begin(name, config)
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
-    options |= begun_from(run, begins_anew(config), lambda before: before.controller(name))
+    options |= begun_from(run, part_of(config), lambda before: before.controller(name))
     if config.begin == "behaviour":
         needs.append(run.rollouts)
     if asks_for_ensemble(config):
@@ -73,7 +73,7 @@ def is_complete(history: Sequence[Generation], config: ControllerConfig) -> bool
 
 
 class Kept(NamedTuple):
-    """The best that was validated, or began: parameters (P,), and what is said of them in their file."""
+    """The best so far, or what evolution began at: parameters (P,), and what is said of them in their file."""
 
     parameters: NDArray[np.float32]
     metadata: dict[str, int]
