@@ -38,8 +38,8 @@ def weights() -> NDArray[np.float64]:
 
 def gain(returns: NDArray[np.float64], values: NDArray[np.float64], heat: int) -> float:
     """How much better than the average candidate those are, by `values` (N,), whom a race on returns (N, K) selects."""
-    fitness, _ = race(looking_up(returns), numbers(CANDIDATES), np.arange(returns.shape[1]), heat)
-    return selected(fitness, values)
+    raced = race(looking_up(returns), numbers(CANDIDATES), np.arange(returns.shape[1]), heat)
+    return selected(raced.fitness, values)
 
 
 def looking_up(returns: NDArray[np.float64]) -> Play:

@@ -159,6 +159,13 @@ def test_streams_play_every_episode_once_an_epoch() -> None:
     assert sorted(opened[2:5]) == sorted(opened[5:8]) == [4, 7, 9]  # the first epoch begins before
 
 
+def test_every_other_episode_is_one_of_the_latest() -> None:
+    numbers, lengths = np.array([0, 1, 4, 6, 8, 9]), np.full(10, 5)  # of the latest four, 7 is held out
+    opened = [pieces.episode[0] for pieces in itertools.islice(streams(numbers, lengths, 1, 5, seed=3, latest=4), 24)]
+    assert sorted(opened[0::2][:6]) == sorted(opened[0::2][6:]) == [0, 1, 4, 6, 8, 9]
+    assert [sorted(opened[1::2][i : i + 3]) for i in (0, 3, 6, 9)] == [[6, 8, 9]] * 4
+
+
 def test_streams_begin_in_the_midst_of_their_episodes() -> None:
     lengths = np.full(64, 40)
     pieces = next(streams(np.arange(64), lengths, 64, 10, seed=1))

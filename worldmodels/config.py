@@ -145,6 +145,8 @@ class MemoryConfig:
     open_loop: Natural = 0
     """Let M learn of ends also in its own dreams of so many steps, begun at real moments, under the actions that were
     really taken; 0: on the game's frames only."""
+    latest: Natural = 0
+    """Let every other episode that M plays be one of the latest so many, such as an iteration's own; 0: all alike."""
     members: Annotated[Count, ANYTIME] = 1
     """How many Ms are trained; all but the first serve the `ensemble` of controllers only."""
     steps: Natural = 4000
@@ -244,6 +246,9 @@ class ControllerConfig:
     """Real episodes of a validation."""
     validation_patience: Annotated[Count | None, ANYTIME] = None
     """Stop after so many validations in a row without a new best; a larger number later goes on."""
+    keep: Literal["best", "last"] = "best"
+    """Keep what did best on the validation seeds, or what was validated last: what evolution has come to in M's dream,
+    where the next iteration is to show M how the game answers that."""
     average: Count = 1
     """Validate the average of the last so many means as well, and keep the better one; 1: the last mean only."""
 

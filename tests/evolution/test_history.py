@@ -111,6 +111,11 @@ def test_stale_validations_are_those_since_the_best(scores: list[float | None], 
     assert standing(history).stale == stale
 
 
+def test_the_last_validated_may_count_as_the_best() -> None:
+    history = [generation(0, [4.0]), generation(1, [2.0]), generation(2), generation(3, [3.0]), generation(4)]
+    assert standing(history, keeps_last=True) == Standing(3.0, 1, generation=3, stale=0, keeps_last=True)
+
+
 def played_again(number: int, score: float, episodes: int, kept: float | None = None) -> Generation:
     again = None if kept is None else [kept] * episodes
     return dataclasses.replace(generation(number, [score] * episodes), kept=again)

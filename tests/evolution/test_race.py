@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from worldmodels.config import ControllerConfig
 from worldmodels.errors import UserError
-from worldmodels.evolution.race import check_heat, race
+from worldmodels.evolution.race import Raced, check_heat, race
 from worldmodels.play import Outcomes
 
 
@@ -24,27 +24,27 @@ class Table:
         returns = self.returns[np.ix_(rows, seeds)]
         return Outcomes(returns, np.ones(returns.shape, np.int64), np.zeros(returns.shape, bool))
 
-    def race(self, heat: int) -> tuple[NDArray[np.float64], int]:
+    def race(self, heat: int) -> Raced:
         count, seeds = self.returns.shape
         return race(self, np.arange(count, dtype=np.float32)[:, None], np.arange(seeds), heat)
 
 
 def test_the_better_half_plays_on() -> None:
     table = Table(np.array([[1.0, 5, 5], [4, 0, 2], [2, 9, 9], [3, 6, 0]]))
-    fitness, steps = table.race(heat=1)
+    fitness, steps, _ = table.race(heat=1)
     assert table.played == [([0, 1, 2, 3], [0]), ([1, 3], [1, 2])]
     assert steps == 4 + 2 * 2
     assert fitness.tolist() == [1.0, 2.0, 2.0, 3.0]
 
 
 def test_luck_in_the_heat_ranks_nobody_before_those_who_played_all() -> None:
-    fitness, _ = Table(np.array([[10.0, 0, 0], [9, 90, 90], [8, 90, 90], [11, 1, 0]])).race(heat=1)
+    fitness, _, _ = Table(np.array([[10.0, 0, 0], [9, 90, 90], [8, 90, 90], [11, 1, 0]])).race(heat=1)
     assert fitness.tolist() == pytest.approx([10 / 3, 9 - 17 / 3, 8 - 17 / 3, 4])
 
 
 def test_without_a_heat_all_play_all() -> None:
     table = Table(np.random.default_rng(1).normal(size=(5, 3)))
-    fitness, steps = table.race(heat=0)
+    fitness, steps, _ = table.race(heat=0)
     assert table.played == [([0, 1, 2, 3, 4], [0, 1, 2])]
     assert (fitness == table.returns.mean(1)).all()
     assert steps == 15
@@ -54,7 +54,7 @@ def test_without_a_heat_all_play_all() -> None:
 def test_ranks_are_those_of_the_heat_and_then_of_all_episodes(returns: NDArray[np.float64]) -> None:
     for heat in range(1, returns.shape[1]):
         table = Table(returns)
-        fitness, steps = table.race(heat)
+        fitness, steps, _ = table.race(heat)
         better = table.played[1][0]
         worse = np.setdiff1d(np.arange(len(returns)), better)
         assert len(better) == -(-len(returns) // 2)

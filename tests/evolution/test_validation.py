@@ -10,6 +10,7 @@ from counting import episode_length
 from evolving import evolve
 
 from worldmodels.agent import agent_of_run, load_parameters
+from worldmodels.errors import UserError
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.history import Generation, read_history
 from worldmodels.export import export_agent
@@ -122,3 +123,22 @@ def test_what_evolution_began_at_is_kept_until_something_does_better(
     assert np.array_equal(load_parameters(stage.folder / CONTROLLER), first) == good
     assert (stage.summary()["best_generation"] is None) == good
     assert (stage.summary()["validation"] == np.mean(opening.kept or ())) == good
+
+
+def test_the_last_mean_is_kept_if_asked_for(copy: Run) -> None:
+    options = {"validate_every": 1, "sigma0": 9.0}
+    evolve(copy, "last", generations=2, keep="last", **options)
+    evolve(copy, "more", generations=3, keep="last", **options)
+    scores = [entry.score for entry in read_history(copy.controller("more").folder)]
+    short, long = (copy.controller(name) for name in ("last", "more"))
+    assert [stage.summary()["best_generation"] for stage in (short, long)] == [1, 2]
+    assert [stage.summary()["validation"] for stage in (short, long)] == scores[1:]
+    assert scores[2] <= scores[1]  # or the best would have been kept too
+    evolve(copy, "last", generations=3, keep="last", **options)
+    assert (short.folder / CONTROLLER).read_bytes() == (long.folder / CONTROLLER).read_bytes()
+
+
+def test_nothing_is_stale_where_the_last_is_kept(copy: Run) -> None:
+    with pytest.raises(UserError, match=r"controllers\.last\.keep: .* leave one of them out"):
+        evolve(copy, "last", keep="last", validation_patience=2)
+    assert not copy.controller("last").started

@@ -133,6 +133,15 @@ def test_no_metrics_no_curve(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_curve_marks_what_evolution_began_at_while_nothing_is_better(tmp_path):
+    drawn = []
+    for kept in (90.0, 91.0):
+        write_lines(tmp_path / "history.jsonl", [GENERATIONS[0] | {"validation": [1.0, 2.0], "kept": [kept, 90.0]}])
+        assert controller_curves(tmp_path, "c", ControllerConfig(), tmp_path / "c.png")
+        drawn.append((tmp_path / "c.png").read_bytes())
+    assert drawn[0] != drawn[1]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("world", ["real", "dream"])
 def test_controller_curve_of_few_generations(tmp_path, count, world):

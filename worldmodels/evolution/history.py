@@ -32,6 +32,7 @@ class Generation:
         rollouts: episodes a candidate; unknown in histories of versions that did not record it.
         kept: returns on the same seeds of what was kept so far, if its score was none, or of more or fewer episodes.
         scouted: returns of the distribution's mean before it, in the episodes that it scouted, if it did.
+        reliability: of the candidates' returns, if that can be told (see `worldmodels.evolution.reliability`).
     """
 
     generation: int
@@ -45,6 +46,7 @@ class Generation:
     rollouts: int | None = None
     kept: list[float] | None = None
     scouted: list[float] | None = None
+    reliability: float | None = None
 
     @property
     def scores(self) -> list[float]:
@@ -133,12 +135,14 @@ class Standing:
         generation: in which the best was found; None before the first validation, and while nothing beats the C of
             another run that evolution began at.
         stale: how many validations there have been since.
+        keeps_last: whether each validation's score counts as the best, however low.
     """
 
     score: float = -np.inf
     episodes: int = 0
     generation: int | None = None
     stale: int = 0
+    keeps_last: bool = False
 
     def take(self, entry: Generation) -> bool:
         """Go on to the next generation; returns whether it is the new best."""
@@ -146,16 +150,16 @@ class Standing:
             return False
         if entry.kept:
             self.score, self.episodes = float(np.mean(entry.kept)), len(entry.kept)
-        is_best = entry.score > self.score
+        is_best = self.keeps_last or entry.score > self.score
         if is_best:
             self.score, self.episodes, self.generation = entry.score, len(entry.validation), entry.generation
         self.stale = 0 if is_best else self.stale + 1
         return is_best
 
 
-def standing(generations: Sequence[Generation]) -> Standing:
+def standing(generations: Sequence[Generation], keeps_last: bool = False) -> Standing:
     """What validation had found after these generations."""
-    result = Standing()
+    result = Standing(keeps_last=keeps_last)
     for entry in generations:
         result.take(entry)
     return result

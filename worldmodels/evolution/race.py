@@ -2,16 +2,26 @@
 of their bounds)."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldmodels.config import ControllerConfig
 from worldmodels.errors import UserError
+from worldmodels.evolution.reliability import reliability
 from worldmodels.play import Outcomes
 
 Play = Callable[[NDArray[np.float32], NDArray[np.int64]], Outcomes]
 """Candidates (N, P) on all seeds (K,); every field of the outcomes is (N, K)."""
+
+
+class Raced(NamedTuple):
+    """Fitness (N,) of the candidates, the steps that it took, and how reliable the returns that all have are."""
+
+    fitness: NDArray[np.float64]
+    steps: int
+    reliability: float | None
 
 
 def check_heat(name: str, config: ControllerConfig) -> None:
@@ -24,10 +34,8 @@ def check_heat(name: str, config: ControllerConfig) -> None:
         )
 
 
-def race(
-    play: Play, candidates: NDArray[np.float32], seeds: NDArray[np.int64], heat: int
-) -> tuple[NDArray[np.float64], int]:
-    """Fitness (N,) of candidates (N, P), and the steps that it took.
+def race(play: Play, candidates: NDArray[np.float32], seeds: NDArray[np.int64], heat: int) -> Raced:
+    """Let candidates (N, P) play.
 
     All candidates play the first `heat` of the seeds (K,), and the better half of them the others too. A fitness is the
     mean return over what a candidate has played; those of the worse half are lowered together until none is above the
@@ -43,4 +51,4 @@ def race(
         fitness[better] = np.hstack([first.returns[better], rest.returns]).mean(1)
         fitness[worse] -= max(0.0, fitness[worse].max() - fitness[better].min())
         steps += int(rest.lengths.sum())
-    return fitness, steps
+    return Raced(fitness, steps, reliability(first.returns))

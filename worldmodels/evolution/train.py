@@ -18,7 +18,8 @@ from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, check_world, other_members, training_guards
 from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
 from worldmodels.evolution.optimizers import OPTIMIZERS
-from worldmodels.evolution.race import Play, check_heat, race
+from worldmodels.evolution.race import Play, Raced, check_heat, race
+from worldmodels.evolution.reliability import WINDOW, is_luck
 from worldmodels.evolution.schedule import Schedule
 from worldmodels.evolution.scouting import check_scouts, with_hard_seeds
 from worldmodels.kept import CONTROLLER
@@ -36,7 +37,7 @@ NUMBER_BYTES = 24
 
 
 def train_controller(run: Run, name: str) -> None:
-    """Evolve the run's controller `name` and keep the distribution's mean that did best on the validation seeds.
+    """Evolve the run's controller `name` and keep the distribution's mean that validation picks.
 
     Writes `controller.safetensors`, `history.jsonl` and the metrics; can be killed and called again at any time, and
     with more generations or more patience once it is finished. With `previous` the first mean is another run's C.
@@ -53,6 +54,11 @@ def train_controller(run: Run, name: str) -> None:
     check_heat(name, config)
     check_scouts(name, config)
     check_begin(name, config)
+    if config.keep == "last" and config.validation_patience is not None:
+        raise UserError(
+            f"controllers.{name}.keep: where the last mean is kept none is stale, so validation_patience would never "
+            "stop evolution: leave one of them out."
+        )
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
     options |= begun_from(run, part_of(config), lambda before: before.controller(name))
@@ -97,7 +103,7 @@ class Evolution:
         first = first_mean(run, name, self.agent)
         self.optimizer = make(self.agent.form.parameters, config.population, config.sigma0, seed, first)
         self.means: deque[NDArray[np.float32]] = deque(maxlen=config.average)
-        self.standing = Standing()
+        self.standing = Standing(keeps_last=config.keep == "last")
         self.kept = None if first is None else Kept(first, {"generation": 0})
 
     def run(self) -> None:
@@ -138,6 +144,7 @@ class Evolution:
                     self._save()
                 self._report(entry, rate, log, bar)
                 history.append(entry)
+                self._say_if_luck(history.generations, bar)
 
     def _replay(self, generations: list[Generation]) -> None:
         """Bring the optimiser to where the recorded generations had brought it."""
@@ -191,29 +198,26 @@ class Evolution:
         candidates, rollouts = self._ask(), self.rollouts.at(number)
         playing = time.perf_counter()
         cuts = Cuts(config.patience, config.max_steps)
-        returns, scouted, steps = self._play(
-            lambda who, on: fitness.evaluate(who, on, config.world, cuts), candidates, rollouts
-        )
+        raced, scouted = self._play(lambda who, on: fitness.evaluate(who, on, config.world, cuts), candidates, rollouts)
         played = time.perf_counter() - playing
-        self._tell(returns)
+        self._tell(raced.fitness)
         validated = self._validate(fitness)
         entry = Generation(
             generation=number,
-            fitness=returns.tolist(),
+            fitness=raced.fitness.tolist(),
             samples=checksum(candidates),
-            steps=steps,
+            steps=raced.steps,
             rollouts=rollouts,
             sigma=self.optimizer.sigma,
             seconds=time.perf_counter() - begin,
             scouted=scouted,
+            reliability=raced.reliability,
             **validated,
         )
         return entry, entry.steps / played
 
-    def _play(
-        self, play: Play, candidates: NDArray[np.float32], rollouts: int
-    ) -> tuple[NDArray[np.float64], list[float] | None, int]:
-        """Fitness (N,) of candidates (N, P), what the mean earned that scouted for them, and the steps played."""
+    def _play(self, play: Play, candidates: NDArray[np.float32], rollouts: int) -> tuple[Raced, list[float] | None]:
+        """What candidates (N, P) come to, and what the mean earned that scouted for them; its steps count too."""
         number = self.optimizer.generation
         seeds = np.array(training_seeds(self.run_seed, "evolution/seeds", number, rollouts))
         scouted, scouting = None, 0
@@ -221,8 +225,8 @@ class Evolution:
             tried = np.array(training_seeds(self.run_seed, "evolution/scouts", number, scouts))
             seeds, earned, scouting = with_hard_seeds(play, self.optimizer.mean, seeds, tried)
             scouted = earned.tolist()
-        fitness, steps = race(play, candidates, seeds, self.config.heat)
-        return fitness, scouted, scouting + steps
+        raced = race(play, candidates, seeds, self.config.heat)
+        return raced._replace(steps=scouting + raced.steps), scouted
 
     def _proposed(self) -> list[NDArray[np.float32]]:
         """What a validation chooses from: the mean and, if asked for, the average of the last means."""
@@ -265,11 +269,24 @@ class Evolution:
                 "validations without a new best; a larger validation_patience goes on."
             )
 
+    def _say_if_luck(self, history: Sequence[Generation], bar: Bar) -> None:
+        last = history[-WINDOW:]
+        played = self.config.heat or last[-1].rollouts or 0
+        reliabilities = [entry.reliability for entry in last]
+        if len(history) % WINDOW == 0 and is_luck(reliabilities, self.config.population, played):
+            bar.say(
+                f"C {self.name}: in the last {WINDOW} generations candidates differed by little more than luck "
+                f"(reliability {np.mean(np.array(reliabilities, float)):.2f}), so evolution learned little from them: "
+                "take a larger step size (sigma0, sigma_schedule) or more rollouts."
+            )
+
     def _report(self, entry: Generation, rate: float, log: MetricsLog, bar: Bar) -> None:
         returns = np.array(entry.fitness)
         values = {"mean": returns.mean(), "best": returns.max(), "worst": returns.min(), "sigma": entry.sigma}
         if entry.scouted:
             values["scouted"] = np.mean(entry.scouted)
+        if entry.reliability is not None:
+            values["reliability"] = entry.reliability
         log.write(entry.generation + 1, **values, steps=entry.steps, steps_per_second=rate)
         if np.ptp(returns) == 0:
             bar.say(

@@ -1,5 +1,6 @@
 """Batches of sequences for M: B streams, each playing one episode after another in pieces of L steps."""
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -27,15 +28,18 @@ class Pieces(NamedTuple):
 
 
 def streams(
-    episodes: NDArray[np.int64], lengths: NDArray[np.int64], batch: int, length: int, seed: int
+    episodes: NDArray[np.int64], lengths: NDArray[np.int64], batch: int, length: int, seed: int, latest: int = 0
 ) -> Iterator[Pieces]:
     """Pieces for ever: all episodes in a random order, then again in another.
 
     Pieces never cross an episode's end. Streams begin in the midst of their first episodes, each at another piece, so
     that a batch holds all phases of an episode. `lengths` has an entry an episode of the whole collection; `episodes`
-    names those to be played.
+    names those to be played. With `latest` every other episode is one of the collection's latest so many.
     """
     queue = _endless(episodes, seed)
+    newest = episodes[episodes >= len(lengths) - latest]
+    if len(newest):
+        queue = itertools.chain.from_iterable(zip(queue, _endless(newest, seed, "memory/latest"), strict=True))
     episode = np.array([next(queue) for _ in range(batch)], np.int64)
     pieces = -(-lengths[episode] // length)
     first = (stream(seed, "memory/phase").integers(0, pieces)) * length
@@ -48,10 +52,10 @@ def streams(
             episode[lane], first[lane] = next(queue), 0
 
 
-def _endless(episodes: NDArray[np.int64], seed: int) -> Iterator[int]:
+def _endless(episodes: NDArray[np.int64], seed: int, name: str = "memory/order") -> Iterator[int]:
     epoch = 0
     while True:
-        yield from (int(e) for e in stream(seed, "memory/order", epoch).permutation(episodes))
+        yield from (int(e) for e in stream(seed, name, epoch).permutation(episodes))
         epoch += 1
 
 

@@ -126,7 +126,8 @@ class _Training:
     def run(self) -> None:
         """All steps that are left."""
         config, total = self.config, self.config.steps
-        pieces = streams(self.training, self.latents.lengths, config.batch, config.sequence, self.own_seed)
+        lengths = self.latents.lengths
+        pieces = streams(self.training, lengths, config.batch, config.sequence, self.own_seed, config.latest)
         planned = itertools.islice(enumerate(pieces, 1), self.step, total)
         frames = config.batch * config.sequence
         with (

@@ -155,7 +155,7 @@ def controller_curves(folder: Path, name: str, config: ControllerConfig, path: P
         counts = {config.rollouts, *(entry.rollouts or config.rollouts for entry in generations)}
         episodes = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
         left.set(title=f"training: candidates in {world}", ylabel=f"mean return of {episodes} episodes")
-        _validation_panel(right, generations, played)
+        _validation_panel(right, generations, played, config.keep == "last")
         right.set(title="validation: the distribution's mean in the real game", ylabel="return")
         for axes in (left, right):
             axes.set_xlabel("game steps" if config.world == "real" else "dream steps")
@@ -173,7 +173,7 @@ def _population_panel(axes: Axes, generations: Sequence[Generation], played: np.
     axes.legend(loc="best")
 
 
-def _validation_panel(axes: Axes, generations: Sequence[Generation], played: np.ndarray) -> None:
+def _validation_panel(axes: Axes, generations: Sequence[Generation], played: np.ndarray, keeps_last: bool) -> None:
     validated = [(at, entry) for at, entry in zip(played, generations, strict=True) if entry.validation]
     if not validated:
         axes.text(0.5, 0.5, "not yet validated", transform=axes.transAxes, ha="center", va="center")
@@ -191,10 +191,9 @@ def _validation_panel(axes: Axes, generations: Sequence[Generation], played: np.
     averaged = [(at, float(np.mean(entry.averaged))) for at, entry in validated if entry.averaged]
     if averaged:
         axes.plot(*zip(*averaged, strict=True), color=TRAINING, marker=".", label="average of the last means")
-    best = standing(generations)
-    assert best.generation is not None
-    label = f"kept: {best.score:.1f}"
-    axes.plot(played[best.generation], best.score, "*", color=REFERENCE, markersize=11, zorder=3, label=label)
+    kept = standing(generations, keeps_last)
+    at = 0 if kept.generation is None else played[kept.generation]  # none: the C that evolution began at
+    axes.plot(at, kept.score, "*", color=REFERENCE, markersize=11, zorder=3, label=f"kept: {kept.score:.1f}")
     axes.legend(loc="best")
 
 
