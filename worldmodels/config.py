@@ -92,6 +92,9 @@ class CollectConfig:
     """Largest standard deviation of the correlated noise on the agent's outputs; each episode draws its own below."""
     astray: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of the agent's steps in which a random action is held instead of its own."""
+    sigma: NonNegative = 0.0
+    """Largest standard deviation of what is added to the parameters of the agent's C for an episode, each of which
+    draws its own below: what evolution's candidates do, for M to have seen what follows from it."""
 
 
 @dataclass(frozen=True)

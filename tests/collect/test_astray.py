@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 from counting import tiny_config
+from scipy import stats
 
 from worldmodels.agent import Agent
-from worldmodels.collect.astray import Straying, StrayingAgent, chance_to_stray
+from worldmodels.collect.astray import Straying, StrayingAgent, chance_to_stray, varied
 from worldmodels.collect.jobs import PlayAgent
 from worldmodels.config import CollectConfig
 from worldmodels.envs.actions import Squash
@@ -48,13 +49,35 @@ def test_without_a_share_there_is_no_chance() -> None:
 
 
 def test_lanes_stray_by_the_seeds_of_their_episodes(tiny_agent: Agent) -> None:
-    policy = StrayingAgent(tiny_agent, CollectConfig(), lanes=3, items=3)
+    policy = StrayingAgent(tiny_agent, CollectConfig(), lanes=3, seeds=(7, 8, 7))
     for lane, seed in enumerate((7, 8, 7)):
         policy.begin(lane, lane, seed)
     seen = np.ones((3, tiny_agent.form.features), np.float32)
     actions = np.stack([policy.act(seen) for _ in range(20)])
     assert np.array_equal(actions[:, 0], actions[:, 2])
     assert not np.array_equal(actions[:, 0], actions[:, 1])
+
+
+def test_parameters_vary_by_episode_up_to_the_asked_strength() -> None:
+    parameters = np.arange(5000, dtype=np.float32)
+    noises = np.stack([varied(parameters, 0.3, seed) - parameters for seed in range(200)])
+    strengths = noises.std(1)
+    assert stats.kstest(strengths, stats.uniform(0, 0.3).cdf).pvalue > 0.01
+    assert stats.kstest(noises[7] / strengths[7], "norm").pvalue > 0.01
+    assert np.abs(np.corrcoef(noises[:20]) - np.eye(20)).max() < 0.08
+    assert np.array_equal(varied(parameters, 0.3, 7) - parameters, noises[7])
+    assert np.array_equal(varied(parameters, 0.0, 7), parameters)
+
+
+def test_an_episodes_variation_is_what_acts_in_it(tiny_agent: Agent) -> None:
+    seeds = (7, 8, 9)
+    policy = StrayingAgent(tiny_agent, CollectConfig(noise=0, astray=0, sigma=0.5), lanes=2, seeds=seeds)
+    seen = np.random.default_rng(1).normal(size=(2, tiny_agent.form.features)).astype(np.float32)
+    for lane, item in ((0, 2), (1, 0)):
+        policy.begin(lane, item, seeds[item])
+    own = [dataclasses.replace(tiny_agent, parameters=varied(tiny_agent.parameters, 0.5, seed)) for seed in (9, 7)]
+    expected = [agent.policy(1, 1).act(features[None])[0] for agent, features in zip(own, seen, strict=True)]
+    assert policy.act(seen) == pytest.approx(np.stack(expected))
 
 
 def test_an_agent_that_does_not_stray_plays_as_it_is_evaluated(tiny_agent: Agent) -> None:
@@ -74,7 +97,7 @@ def test_an_agent_that_does_not_stray_plays_as_it_is_evaluated(tiny_agent: Agent
 
 
 def test_groups_of_any_size_hold_the_same_episodes(tiny_agent: Agent) -> None:
-    config = dataclasses.replace(tiny_config(), collect=CollectConfig(policy="agent"))
+    config = dataclasses.replace(tiny_config(), collect=CollectConfig(policy="agent", sigma=0.5))
     play = PlayAgent(config, tiny_agent)
     together = play([21, 22, 23])
     for seed, expected in zip([21, 22, 23], together, strict=True):

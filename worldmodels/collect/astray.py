@@ -1,10 +1,12 @@
 """A trained agent that explores: it plays as it has learned to, but not quite, and now and then something else.
 
 Its rollouts show M what follows from what C does, and from what C might do next: the paper's section on iterative
-training. Each episode has a strength of noise of its own, from none at all to `collect.noise`.
+training. Each episode has strengths of its own, from none at all to `collect.noise` of the noise on C's outputs, and to
+`collect.sigma` of that on C's parameters (exploration in parameter space, Plappert et al. 2018).
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +55,20 @@ def chance_to_stray(share: float, hold: tuple[int, int]) -> float:
     return share / (share + mean * (1 - share))
 
 
-class StrayingAgent:
-    """A `Policy`: an agent in all lanes, straying in each as the seed of the lane's episode says."""
+def varied(parameters: NDArray[np.float32], sigma: float, seed: int) -> NDArray[np.float32]:
+    """C's parameters (P,) in the episode with a seed."""
+    random = stream(seed, "collect/parameters")
+    strength = sigma * random.random()
+    return (parameters + strength * random.standard_normal(len(parameters))).astype(np.float32)
 
-    def __init__(self, agent: Agent, config: CollectConfig, lanes: int, items: int) -> None:
+
+class StrayingAgent:
+    """A `Policy`: an agent in all lanes, straying in each as the seed of the lane's episode says; item i has seed i."""
+
+    def __init__(self, agent: Agent, config: CollectConfig, lanes: int, seeds: Sequence[int]) -> None:
         self._squash, self._config = agent.squash, config
-        self._agent = agent.policy(lanes, items)
+        candidates = np.stack([varied(agent.parameters, config.sigma, seed) for seed in seeds])
+        self._agent = agent.policy(lanes, len(seeds), candidates, np.arange(len(seeds)))
         self._lanes = [self._straying(0)] * lanes
 
     def _straying(self, seed: int) -> Straying:

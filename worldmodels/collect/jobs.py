@@ -41,7 +41,7 @@ class PlayAgent:
 
     def __call__(self, seeds: Sequence[int]) -> list[Episode]:
         """The episodes with some seeds."""
-        policy = StrayingAgent(self.agent, self.config, self.world.num_envs, len(seeds))
+        policy = StrayingAgent(self.agent, self.config, self.world.num_envs, seeds)
         play(self.world, policy, np.array(seeds))
         episodes = [self.world.episodes[seed] for seed in seeds]
         self.world.episodes.clear()

@@ -109,7 +109,7 @@ def recorded_options(config: Config, agent: Agent | None, before: Stage | None) 
     if config.collect.policy == "random_agent":
         options |= {"vision": identity(config.vision), "memory": identity(config.memory)}
     if agent is None:
-        del collect["noise"], collect["astray"]  # which no other policy reads
+        del collect["noise"], collect["astray"], collect["sigma"]  # which no other policy reads
     else:
         options["agent"] = agent.digest()
     if before is not None:
