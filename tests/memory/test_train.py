@@ -194,9 +194,9 @@ def test_members_see_episodes_in_other_orders_and_with_other_noise(
     for name in seen:
         original = getattr(worldmodels.memory.train, name)
 
-        def watched(*args: object, original: Callable = original, name: str = name) -> object:
+        def watched(*args: object, original: Callable = original, name: str = name, **options: object) -> object:
             seen[name].append(args[-1])  # the seed
-            return original(*args)
+            return original(*args, **options)
 
         monkeypatch.setattr(f"worldmodels.memory.train.{name}", watched)
     run = longer(tiny_run, tmp_path / "run", members=3)

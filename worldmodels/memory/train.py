@@ -126,8 +126,8 @@ class _Training:
     def run(self) -> None:
         """All steps that are left."""
         config, total = self.config, self.config.steps
-        lengths = self.latents.lengths
-        pieces = streams(self.training, lengths, config.batch, config.sequence, self.own_seed, config.latest)
+        lengths, latest = self.latents.lengths, config.latest
+        pieces = streams(self.training, lengths, config.batch, config.sequence, self.own_seed, latest=latest)
         planned = itertools.islice(enumerate(pieces, 1), self.step, total)
         frames = config.batch * config.sequence
         with (
