@@ -10,6 +10,7 @@ alpha of their returns), so nothing is learned; those that are too large leave c
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,10 @@ from worldmodels.seeds import training_seeds
 
 
 class Step(NamedTuple):
-    """One generation: its candidates' mean return, their returns' reliability, and the mean (P,) that it leads to."""
+    """One generation: its candidates' mean return, their returns' reliability, and the mean (P,) that it leads to.
+
+    The reliability is NaN where it cannot be told, as of one episode each.
+    """
 
     earned: float
     reliability: float
@@ -47,7 +51,8 @@ def step(agent: Agent, fitness: Fitness, sigma: float, number: int, population: 
     cuts = Cuts(config.patience, config.max_steps)
     returns = fitness.evaluate(optimizer.ask(), seeds("tried", number, rollouts), config.world, cuts).returns
     optimizer.tell(returns.mean(1))
-    return Step(float(returns.mean()), reliability(returns) or 0.0, optimizer.mean)
+    told = reliability(returns)
+    return Step(float(returns.mean()), math.nan if told is None else told, optimizer.mean)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from worldmodels.config import ControllerConfig
 from worldmodels.errors import UserError
 from worldmodels.files import whole_lines
 
@@ -155,6 +156,15 @@ class Standing:
             self.score, self.episodes, self.generation = entry.score, len(entry.validation), entry.generation
         self.stale = 0 if is_best else self.stale + 1
         return is_best
+
+
+def check_keep(name: str, config: ControllerConfig) -> None:
+    """Raise UserError if evolution is to stop once validation is stale, and never can be."""
+    if config.keep == "last" and config.validation_patience is not None:
+        raise UserError(
+            f"controllers.{name}.keep: where the last mean is kept none is stale, so validation_patience would never "
+            "stop evolution: leave one of them out."
+        )
 
 
 def standing(generations: Sequence[Generation], keeps_last: bool = False) -> Standing:

@@ -16,10 +16,10 @@ from worldmodels.errors import UserError
 from worldmodels.evolution.first_mean import check_begin, first_mean, part_of
 from worldmodels.evolution.fitness import Fitness, Worlds
 from worldmodels.evolution.guards import asks_for_ensemble, check_world, other_members, training_guards
-from worldmodels.evolution.history import Generation, History, Standing, checksum, read_history, standing
+from worldmodels.evolution.history import Generation, History, Standing, check_keep, checksum, read_history, standing
 from worldmodels.evolution.optimizers import OPTIMIZERS
 from worldmodels.evolution.race import Play, Raced, check_heat, race
-from worldmodels.evolution.reliability import WINDOW, is_luck
+from worldmodels.evolution.report import report, say_if_luck
 from worldmodels.evolution.schedule import Schedule
 from worldmodels.evolution.scouting import check_scouts, with_hard_seeds
 from worldmodels.kept import CONTROLLER
@@ -44,7 +44,7 @@ def train_controller(run: Run, name: str) -> None:
 
     Raises:
         UserError: an earlier stage is missing, there is no such controller in the options, it has options of a dream
-            though it is evolved in the game, or it was begun with other ones.
+            though it is evolved in the game or options that rule each other out, or it was begun with other ones.
     """
     if name not in run.config.controllers:
         known = ", ".join(run.config.controllers) or "none"
@@ -54,11 +54,7 @@ def train_controller(run: Run, name: str) -> None:
     check_heat(name, config)
     check_scouts(name, config)
     check_begin(name, config)
-    if config.keep == "last" and config.validation_patience is not None:
-        raise UserError(
-            f"controllers.{name}.keep: where the last mean is kept none is stale, so validation_patience would never "
-            "stop evolution: leave one of them out."
-        )
+    check_keep(name, config)
     stage = run.controller(name)
     options, needs = run.made_from(controller=identity(config)), [run.memory]
     options |= begun_from(run, part_of(config), lambda before: before.controller(name))
@@ -142,9 +138,9 @@ class Evolution:
                     self.stage.reopen()  # not before: a finished controller that cannot go on here stays finished
                 if self._take(entry):
                     self._save()
-                self._report(entry, rate, log, bar)
+                report(self.name, entry, len(self.means), rate, log, bar)
                 history.append(entry)
-                self._say_if_luck(history.generations, bar)
+                say_if_luck(self.name, self.config, history.generations, bar)
 
     def _replay(self, generations: list[Generation]) -> None:
         """Bring the optimiser to where the recorded generations had brought it."""
@@ -268,45 +264,3 @@ class Evolution:
                 f"C {self.name}: stopped after {len(history)} generations, the last {self.standing.stale} "
                 "validations without a new best; a larger validation_patience goes on."
             )
-
-    def _say_if_luck(self, history: Sequence[Generation], bar: Bar) -> None:
-        last = history[-WINDOW:]
-        played = self.config.heat or last[-1].rollouts or 0
-        reliabilities = [entry.reliability for entry in last]
-        if len(history) % WINDOW == 0 and is_luck(reliabilities, self.config.population, played):
-            bar.say(
-                f"C {self.name}: in the last {WINDOW} generations candidates differed by little more than luck "
-                f"(reliability {np.mean(np.array(reliabilities, float)):.2f}), so evolution learned little from them: "
-                "take a larger step size (sigma0, sigma_schedule) or more rollouts."
-            )
-
-    def _report(self, entry: Generation, rate: float, log: MetricsLog, bar: Bar) -> None:
-        returns = np.array(entry.fitness)
-        values = {"mean": returns.mean(), "best": returns.max(), "worst": returns.min(), "sigma": entry.sigma}
-        if entry.scouted:
-            values["scouted"] = np.mean(entry.scouted)
-        if entry.reliability is not None:
-            values["reliability"] = entry.reliability
-        log.write(entry.generation + 1, **values, steps=entry.steps, steps_per_second=rate)
-        if np.ptp(returns) == 0:
-            bar.say(
-                f"C {self.name}: all {len(returns)} candidates of generation {entry.generation} did "
-                "equally well, so nothing was learned from it, likely because none of them came to any "
-                "reward: give episodes more steps, more patience, or a larger sigma0."
-            )
-        if entry.validation:
-            score, spread = float(np.mean(entry.validation)), float(np.std(entry.validation))
-            log.write(entry.generation + 1, validation=score, validation_std=spread)
-            bar.say(
-                f"C {self.name}, {entry.generation + 1} generations: validation {score:.1f} +- {spread:.1f} "
-                f"({len(entry.validation)} real episodes), population mean {returns.mean():.1f}"
-            )
-        if entry.averaged:
-            score = float(np.mean(entry.averaged))
-            log.write(entry.generation + 1, validation_averaged=score)
-            bar.say(f"C {self.name}: the average of the last {len(self.means)} means {score:.1f}")
-        if entry.kept:
-            score = float(np.mean(entry.kept))
-            log.write(entry.generation + 1, validation_kept=score)
-            bar.say(f"C {self.name}: what was kept so far {score:.1f} on these {len(entry.kept)} episodes")
-        bar.advance(1, f"mean {returns.mean():.1f} best {returns.max():.1f}, {rate:,.0f} steps/s")

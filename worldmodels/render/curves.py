@@ -192,7 +192,8 @@ def _validation_panel(axes: Axes, generations: Sequence[Generation], played: np.
     if averaged:
         axes.plot(*zip(*averaged, strict=True), color=TRAINING, marker=".", label="average of the last means")
     kept = standing(generations, keeps_last)
-    at = 0 if kept.generation is None else played[kept.generation]  # none: the C that evolution began at
+    # none is better than what evolution began at: that played in the first validation
+    at = steps[0] if kept.generation is None else played[kept.generation]
     axes.plot(at, kept.score, "*", color=REFERENCE, markersize=11, zorder=3, label=f"kept: {kept.score:.1f}")
     axes.legend(loc="best")
 
